@@ -1,0 +1,249 @@
+"""Messages to token ids, and ids to text.
+
+A renderer encodes the opening once and appends the world's replies without rendering again what
+came before. Text of a world or a user is never read as a special token, so nobody can forge a
+turn by writing its delimiter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from lmgym.errors import LmgymError
+from lmgym.task import ROLE_IDS, Message, Role
+
+__all__ = ["ByteRenderer", "ChatRenderer", "Rendered", "Renderer"]
+
+Rendered = tuple[list[int], list[int]]
+"""Ids and, for each of them, the id of the role that speaks it."""
+
+
+class Renderer(Protocol):
+    """How messages become ids.
+
+    Attributes:
+        name: "byte" for the embedded tokenizer, else where the tokenizer came from.
+        vocab_size: ids run from 0 to this, exclusive.
+        pad_id: fills unused positions; no mask is ever inferred from it.
+        end_id: closes a turn.
+        end_ids: every id that ends the agent's turn.
+    """
+
+    name: str
+    vocab_size: int
+    pad_id: int
+    end_id: int
+    end_ids: frozenset[int]
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of plain text, without any special token."""
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; special tokens are spelled out, except the end of a turn."""
+
+    def open(self, messages: Sequence[Message]) -> Rendered:
+        """The opening, with the header of the agent's first turn."""
+
+    def append(self, last_id: int, messages: Sequence[Message]) -> Rendered:
+        """What follows the agent's turn: its close, the messages, the agent's next header.
+
+        Args:
+            last_id: the last id of the agent's turn; where it ends a turn, the turn is not
+                closed a second time.
+            messages: the world's reply.
+        """
+
+
+_SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+
+
+class ByteRenderer:
+    """The embedded tokenizer: one id a byte of UTF-8, and six special ids.
+
+    Lossless for any text and for any ids, so that one small vocabulary serves every world.
+
+    Example:
+        >>> renderer = ByteRenderer()
+        >>> ids, roles = renderer.open([Message(Role.USER, "1+1=")])
+        >>> ids
+        [259, 49, 43, 49, 61, 257, 260]
+        >>> renderer.decode(ids)
+        '<|user|>1+1=<|assistant|>'
+    """
+
+    name = "byte"
+    vocab_size = 262
+    pad_id = 256
+    end_id = 257
+    end_ids = frozenset({257})
+    specials = dict(zip(_SPECIALS, range(256, 262), strict=True))
+
+    _role_tokens = {role: 258 + ROLE_IDS[role] for role in Role}
+    _spellings = [bytes([byte]) for byte in range(256)] + [s.encode() for s in _SPECIALS]
+    _spellings[257] = b""
+
+    def encode(self, text: str) -> list[int]:
+        """The UTF-8 bytes of `text`; lone surrogates are encoded as such."""
+        return list(text.encode("utf-8", "surrogatepass"))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; bytes that are not UTF-8 become U+FFFD."""
+        spellings = self._spellings
+        return b"".join([spellings[i] for i in ids]).decode("utf-8", "replace")
+
+    def open(self, messages: Sequence[Message]) -> Rendered:
+        """The opening, with the header of the agent's first turn."""
+        ids: list[int] = []
+        roles: list[int] = []
+        for message in messages:
+            role = ROLE_IDS[message.role]
+            said = message.content.encode("utf-8", "surrogatepass")
+            ids += (258 + role, *said, 257)
+            roles += [role] * (len(said) + 2)
+        ids.append(self._role_tokens[Role.ASSISTANT])
+        roles.append(ROLE_IDS[Role.ASSISTANT])
+        return ids, roles
+
+    def append(self, last_id: int, messages: Sequence[Message]) -> Rendered:
+        """What follows the agent's turn: its close, the messages, the agent's next header."""
+        ids, roles = self.open(messages)
+        if last_id not in self.end_ids:
+            return [self.end_id, *ids], [ROLE_IDS[Role.ASSISTANT], *roles]
+        return ids, roles
+
+
+_PLACEHOLDER = "\ue000{}\ue001"
+"""Stands for a message's content while a chat template is rendered (private-use characters)."""
+
+
+class ChatRenderer:
+    """A Hugging Face tokenizer with its chat template.
+
+    Equal to `apply_chat_template` for content that spells no special token; content that does is
+    tokenized as the letters it is made of, so a world's text cannot forge a turn.
+
+    Args:
+        tokenizer: a fast tokenizer with a chat template.
+        name: where it came from.
+        end_ids: further ids that end a turn (a model's generation config often lists several).
+    """
+
+    def __init__(self, tokenizer: Any, name: str = "chat", end_ids: Iterable[int] = ()) -> None:
+        """Read the special ids off the tokenizer and its template."""
+        if not getattr(tokenizer, "chat_template", None):
+            raise LmgymError(
+                f"the tokenizer of {name!r} has no chat template, so messages cannot be rendered;"
+                " use an instruction-tuned model, or set tokenizer.chat_template and save it"
+            )
+        self.tokenizer = tokenizer
+        self.name = name
+        self.vocab_size: int = len(tokenizer)
+        self._special_texts = tuple(t.content for t in tokenizer.added_tokens_decoder.values())
+        eos: int | None = tokenizer.eos_token_id
+        close = self._template_close()
+        ends = [i for i in (close, eos, *end_ids) if i is not None]
+        if not ends:
+            raise LmgymError(
+                f"the tokenizer of {name!r} has no end-of-sequence token and its chat template"
+                " closes no turn; set tokenizer.eos_token"
+            )
+        self.end_id: int = ends[0]
+        self.end_ids: frozenset[int] = frozenset(ends)
+        pad: int | None = tokenizer.pad_token_id
+        self.pad_id: int = self.end_id if pad is None else pad
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of plain text; spelled special tokens are read as their letters."""
+        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+        ids: list[int] = encoded["input_ids"]
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; special tokens are spelled out, except the end of a turn."""
+        kept = [i for i in ids if i not in self.end_ids]
+        text: str = self.tokenizer.decode(kept, clean_up_tokenization_spaces=False)
+        return text
+
+    def open(self, messages: Sequence[Message]) -> Rendered:
+        """The opening, with the header of the agent's first turn."""
+        return self._rendered([], messages)
+
+    def append(self, last_id: int, messages: Sequence[Message]) -> Rendered:
+        """What follows the agent's turn: its close, the messages, the agent's next header."""
+        said = [Message(Role.USER, "?"), Message(Role.ASSISTANT, _PLACEHOLDER.format("agent"))]
+        ids, roles = self._rendered(said, messages)
+        if last_id in self.end_ids and ids and ids[0] in self.end_ids:
+            return ids[1:], roles[1:]
+        return ids, roles
+
+    def _rendered(self, before: list[Message], messages: Sequence[Message]) -> Rendered:
+        """Ids and roles of what the template writes for `messages` after `before`."""
+        safe, hidden = self._hide_special_texts(messages)
+        dialogue = [*before, *safe]
+        whole = self._template(dialogue, opens_turn=True)
+        start = whole.rindex(before[-1].content) + len(before[-1].content) if before else 0
+        first = max(len(before), 1)  # `before` ends with the agent's message: its close comes first
+        ends = [self._end_of(dialogue[:count], whole) for count in range(first, len(dialogue) + 1)]
+        speakers = [message.role for message in dialogue[first - 1 :]] + [Role.ASSISTANT]
+        ids, role_ids = [], []
+        for token, position in self._tokenize(whole, start, hidden):
+            ids.append(token)
+            role_ids.append(ROLE_IDS[speakers[sum(end <= position for end in ends)]])
+        return ids, role_ids
+
+    def _end_of(self, messages: list[Message], whole: str) -> int:
+        """Where in `whole` the rendering of its first messages ends; 0 where it has no such end."""
+        from jinja2 import TemplateError
+
+        try:
+            rendered = self._template(messages, opens_turn=False)
+        except TemplateError:  # e.g. a template that takes a system message only with a user's
+            return 0
+        return len(rendered) if whole.startswith(rendered) else 0
+
+    def _tokenize(self, text: str, start: int, hidden: dict[str, str]) -> list[tuple[int, int]]:
+        """Ids of `text` from `start` on, each with its position in the text."""
+        pieces = re.split(f"({'|'.join(map(re.escape, hidden))})", text[start:]) if hidden else []
+        tokens: list[tuple[int, int]] = []
+        for piece in pieces or [text[start:]]:
+            if piece in hidden:
+                tokens += [(i, start) for i in self.encode(hidden[piece])]
+            else:
+                encoded = self.tokenizer(
+                    piece, add_special_tokens=False, return_offsets_mapping=True
+                )
+                offsets = (start + offset for offset, _ in encoded["offset_mapping"])
+                tokens += zip(encoded["input_ids"], offsets, strict=True)
+            start += len(piece)
+        return tokens
+
+    def _hide_special_texts(
+        self, messages: Sequence[Message]
+    ) -> tuple[list[Message], dict[str, str]]:
+        """The messages with placeholders for contents that spell a special token."""
+        safe: list[Message] = []
+        hidden: dict[str, str] = {}
+        for index, message in enumerate(messages):
+            if any(text in message.content for text in self._special_texts):
+                placeholder = _PLACEHOLDER.format(index)
+                hidden[placeholder] = message.content
+                message = Message(message.role, placeholder)
+            safe.append(message)
+        return safe, hidden
+
+    def _template(self, messages: Sequence[Message], *, opens_turn: bool) -> str:
+        dialogue = [message.as_dict() for message in messages]
+        text: str = self.tokenizer.apply_chat_template(
+            dialogue, tokenize=False, add_generation_prompt=opens_turn
+        )
+        return text
+
+    def _template_close(self) -> int | None:
+        """The special id with which the template closes an agent's turn, if it has one."""
+        said = _PLACEHOLDER.format("agent")
+        dialogue = [Message(Role.USER, "?"), Message(Role.ASSISTANT, said)]
+        tail = self._template(dialogue, opens_turn=False).rpartition(said)[2]
+        ids: list[int] = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
+        return ids[0] if ids and ids[0] in self.tokenizer.added_tokens_decoder else None

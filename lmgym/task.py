@@ -1,0 +1,147 @@
+"""`Task`: a world in plain text.
+
+A task draws the opening messages (the start distribution), replies to a finished message of the
+agent (the transition at a turn boundary) and says when the episode ends. It knows no tokens, no
+gymnasium and no reward. The state of an episode is a value that the task returns and is handed
+back, so an episode is cloned by copying a reference.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from lmgym.errors import LmgymError, unknown
+
+__all__ = ["Message", "Opening", "Reply", "Role", "Task", "Verdict"]
+
+
+class Role(StrEnum):
+    """Who speaks a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+ROLE_IDS: Mapping[Role, int] = {role: index for index, role in enumerate(Role)}
+"""The integer that stands for a role in `role_ids`: system 0, user 1, assistant 2, tool 3."""
+
+
+class Verdict(StrEnum):
+    """How an episode ended, by the world's own ground truth."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNFINISHED = "unfinished"
+    """The token budget, the context or the turns ran out before the world said it was over."""
+    ENDED = "ended"
+    """The episode is over, and the world has no ground truth to judge it by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation, as text."""
+
+    role: Role
+    content: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The message in the form that chat templates and endpoints take."""
+        return {"role": str(self.role), "content": self.content}
+
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening(Generic[S]):
+    """How an episode starts.
+
+    Attributes:
+        state: the world's own state, immutable.
+        messages: what the agent reads first.
+        task_id: an address that `Task.reset` takes to start the same episode again.
+        gold: the right answer as text, where there is one.
+        columns: further facts about the problem, handed to reward functions by keyword.
+    """
+
+    state: S
+    messages: tuple[Message, ...]
+    task_id: str
+    gold: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[S]):
+    """What the world answers to a finished message.
+
+    Attributes:
+        state: the world's next state.
+        messages: what the agent reads next; empty where the episode is over.
+        verdict: set when the episode is over, None while it goes on.
+    """
+
+    state: S
+    messages: tuple[Message, ...] = ()
+    verdict: Verdict | None = None
+
+
+class Task(ABC, Generic[S]):
+    """A language world without tokens and without a reward.
+
+    Subclasses give `Args`, a frozen dataclass of their arguments, and the two transitions. The
+    class docstring is the world's card.
+
+    Attributes:
+        context: positions an episode needs with the embedded byte-level tokenizer.
+        max_tokens: tokens the agent may write in one episode, counted with the same tokenizer.
+        max_turns: messages the agent may write in one episode.
+    """
+
+    Args: ClassVar[type]
+    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
+    context: int = 128
+    max_tokens: int = 16
+    max_turns: int = 1
+
+    def __init__(self, args: Any) -> None:
+        """Keep the arguments, an instance of `Args`."""
+        self.args = args
+
+    @abstractmethod
+    def reset(
+        self, rng: np.random.Generator, *, split: str = "train", task_id: str | None = None
+    ) -> Opening[S]:
+        """Draw an episode from `split`, or start the one that `task_id` addresses."""
+
+    @abstractmethod
+    def reply(self, state: S, text: str, rng: np.random.Generator) -> Reply[S]:
+        """Answer the agent's finished message `text`."""
+
+    @abstractmethod
+    def task_ids(self, split: str, limit: int) -> list[str]:
+        """The first `limit` different problems of `split`, the same in every process."""
+
+    def demonstrate(self, state: S) -> str | None:
+        """A right message in `state`, where the world can show one."""
+        del state
+        return None
+
+    def check_split(self, split: str) -> str:
+        """Return `split` if it exists."""
+        if split not in self.splits:
+            raise unknown("split", split, self.splits)
+        return split
+
+    def bad_task_id(self, task_id: str, form: str) -> LmgymError:
+        """An error for an address that names no problem of this world."""
+        example: Sequence[str] = self.task_ids(self.splits[0], 1)
+        return LmgymError(f"unknown task_id {task_id!r}; it has the form {form}, as {example[0]!r}")

@@ -1,0 +1,141 @@
+"""`Transcript`: what happened in one episode, as token ids.
+
+Ids are the state. A sampler's ids enter as they were drawn and are never tokenized again, because
+encode(decode(ids)) differs from ids for a large part of what a language model samples. A
+transcript made from plain strings has no segments and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lmgym.errors import LmgymError
+from lmgym.task import Message, Role, Verdict
+
+__all__ = ["AGENT", "Segment", "Transcript", "Turn", "conversation_text"]
+
+AGENT = "agent_0"
+"""The name of the only agent of a single-agent world."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of an agent: positions `start` to `end` of its segment's ids."""
+
+    agent: str
+    start: int
+    end: int
+    text: str
+    n_tokens: int
+    is_finished: bool
+    """Whether the agent ended the message itself (False where a limit cut it off)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of ids that one agent saw and wrote, in order.
+
+    Attributes:
+        ids: all ids, shape (T,).
+        role_ids: the role that speaks each id (`lmgym.task.ROLE_IDS`), shape (T,).
+        loss_mask: 1 where the agent drew the id, 0 elsewhere, shape (T,).
+        prompt_length: how many of the ids are the opening context.
+        logprobs: log-probability at which each id was drawn, 0.0 where the loss mask is 0;
+            None where the sampler recorded none.
+    """
+
+    ids: tuple[int, ...]
+    role_ids: tuple[int, ...]
+    loss_mask: tuple[int, ...]
+    prompt_length: int
+    turns: tuple[Turn, ...]
+    logprobs: tuple[float, ...] | None = None
+    agent: str = AGENT
+
+    @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """The opening context."""
+        return self.ids[: self.prompt_length]
+
+    @property
+    def response_ids(self) -> tuple[int, ...]:
+        """Everything after the opening context, the world's replies included."""
+        return self.ids[self.prompt_length :]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One episode: its messages, its ids, and how it ended.
+
+    Attributes:
+        messages: the conversation as text, the opening first.
+        segments: the same as ids; empty where the transcript was made from strings. All segments
+            of an agent share one return.
+        n_opening: how many of the messages are the opening.
+        verdict: None while the episode goes on.
+        group_id: equal for episodes that answer the same problem for comparison.
+        columns: further facts about the problem, from the world.
+    """
+
+    messages: tuple[Message, ...]
+    segments: tuple[Segment, ...] = ()
+    n_opening: int = 1
+    task_id: str = ""
+    gold: str | None = None
+    goal: Any = None
+    verdict: Verdict | None = None
+    group_id: int = 0
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_strings(cls, prompt: str, completion: str, **facts: Any) -> Transcript:
+        """A transcript of one question and one answer, without ids.
+
+        Example:
+            >>> Transcript.from_strings("1+1=", "2", gold="2").has_ids
+            False
+        """
+        question, answer = Message(Role.USER, prompt), Message(Role.ASSISTANT, completion)
+        return cls((question, answer), **facts)
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether the transcript carries the ids that were drawn."""
+        return bool(self.segments)
+
+    @property
+    def prompt_text(self) -> str:
+        """The opening as plain text."""
+        return conversation_text(self.messages[: self.n_opening])
+
+    @property
+    def completion_text(self) -> str:
+        """The agent's last message, or an empty string."""
+        said = [m.content for m in self.messages[self.n_opening :] if m.role is Role.ASSISTANT]
+        return said[-1] if said else ""
+
+    @property
+    def n_tokens(self) -> int:
+        """Ids that the agent drew."""
+        return sum(sum(segment.loss_mask) for segment in self.require_ids())
+
+    def require_ids(self) -> tuple[Segment, ...]:
+        """The segments, or an error where the transcript was made from strings."""
+        if not self.segments:
+            raise LmgymError(
+                f"the transcript of {self.task_id or self.prompt_text!r} was made from strings and"
+                " has no token ids; learners need ids as they were drawn: sample through a"
+                " LanguagePolicy or step an environment"
+            )
+        return self.segments
+
+    def view(self, agent: str) -> Transcript:
+        """What `agent` saw, with its own loss mask."""
+        return replace(self, segments=tuple(s for s in self.segments if s.agent == agent))
+
+
+def conversation_text(messages: Sequence[Message]) -> str:
+    """The contents of the messages, a line break between them."""
+    return "\n".join(message.content for message in messages)
