@@ -1,0 +1,250 @@
+"""A fast decoder for small models of the Llama family.
+
+The same arithmetic as `LlamaForCausalLM`, written for one new id a row: few operations, a cache
+that is allocated ahead, and batched matrix products in place of the attention kernels, which are
+slow for a single query on a CPU. Weights are read anew for each call, because a learner changes
+them in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lmgym.policies.sampling import left_padded
+
+__all__ = ["LlamaDecoder", "supports"]
+
+_ROPE_TYPES = ("default", "linear", "llama3")
+_FUSE_BELOW = 2_000_000
+"""Parameters up to which copying weights into fused matrices costs less than it saves."""
+
+_BLOCK = 64
+"""Columns that the cache grows by at least."""
+
+
+def supports(model: nn.Module) -> bool:
+    """Whether `LlamaDecoder` computes what this model computes."""
+    from transformers import LlamaForCausalLM
+
+    if type(model) is not LlamaForCausalLM:
+        return False
+    config = model.config
+    linears = [m for name, m in model.named_modules() if name.endswith(("_proj", "lm_head"))]
+    return (
+        config.hidden_act == "silu"
+        and config.rope_parameters["rope_type"] in _ROPE_TYPES
+        and all(type(linear) is nn.Linear and linear.bias is None for linear in linears)
+    )
+
+
+class _Layer(NamedTuple):
+    """The weights of one layer; a tuple of several matrices stands for their concatenation."""
+
+    attention_norm: Tensor
+    qkv: tuple[Tensor, ...]
+    attention_out: Tensor
+    mlp_norm: Tensor
+    gate_up: tuple[Tensor, ...]
+    down: Tensor
+
+
+class LlamaDecoder:
+    """A `Decoder` for `LlamaForCausalLM`.
+
+    Args:
+        model: a model that `supports` accepts.
+        pad_id: any valid id; it is masked.
+    """
+
+    drops_rows = True
+
+    def __init__(self, model: Any, pad_id: int) -> None:
+        """Gather the weights."""
+        config = model.config
+        self.model = model
+        self.pad_id = pad_id
+        self.device: torch.device = model.device
+        self.vocab_size: int = model.lm_head.weight.shape[0]
+        self.heads: int = config.num_attention_heads
+        self.kv_heads: int = config.num_key_value_heads
+        self.width: int = model.model.layers[0].self_attn.head_dim
+        self.eps: float = config.rms_norm_eps
+        fuse = sum(p.numel() for p in model.parameters()) <= _FUSE_BELOW
+        with torch.no_grad():
+            self.layers = [_weights(layer, fuse=fuse) for layer in model.model.layers]
+        self.uses_products = self.device.type == "cpu" and model.dtype == torch.float32
+        self.cos = self.sin = torch.empty(0)
+        self.keys: list[Tensor] = []  # (B, kv_heads, capacity, width) a layer
+        self.values: list[Tensor] = []
+        self.length = 0
+        self.positions: Tensor | None = None  # (B,), or None where all rows are equally long
+        self.bias: Tensor | None = None  # (B, capacity), 0 or -inf, where prompts are padded
+
+    def prefill(self, prompts: Sequence[Sequence[int]], parents: Tensor) -> Tensor:
+        """Read each prompt once and start one row for each entry of `parents`."""
+        ids, mask = (tensor.to(self.device) for tensor in left_padded(prompts, self.pad_id))
+        self.length = ids.shape[1]
+        capacity = self.length + _BLOCK
+        self._tabulate(capacity)
+        positions = (mask.cumsum(1) - 1).clamp_(min=0)  # (P, T)
+        attends = None
+        if not bool(mask.all()):
+            attends = _causal(mask)
+            self.positions = mask.sum(1)[parents]
+            self.bias = torch.zeros(len(parents), capacity, device=self.device)
+            self.bias[:, : self.length].masked_fill_(mask[parents] == 0, -torch.inf)
+            self.bias = self.bias.to(self.model.dtype)
+        logits = self._read(ids, positions, attends, parents)
+        return logits[parents]
+
+    def _read(
+        self, ids: Tensor, positions: Tensor, attends: Tensor | None, parents: Tensor
+    ) -> Tensor:
+        """Fill the cache from prompts, shape (P, T); logits after their last ids, (P, V)."""
+        prompts, length = ids.shape
+        cos, sin = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)
+        x = F.embedding(ids, self.model.model.embed_tokens.weight).flatten(0, 1)  # (P*T, C)
+        for layer in self.layers:
+            q, k, v = self._qkv(x, layer, cos, sin, (prompts, length))  # (P, T, heads, width)
+            q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+            self._store(k, v, parents)
+            attended = F.scaled_dot_product_attention(
+                q, k, v, attends, is_causal=attends is None, scale=1.0, enable_gqa=True
+            )
+            x = self._after(x, attended.transpose(1, 2).reshape(len(x), -1), layer)
+        return self._head(x.view(prompts, length, -1)[:, -1])
+
+    def step(self, ids: Tensor) -> Tensor:
+        """Append one id to each row, shape (B,), and return the next logits, shape (B, V)."""
+        if self.length == self.keys[0].shape[2]:
+            self._grow()
+        now, rows = self.length, len(ids)
+        cos, sin = self._rotation()
+        x = F.embedding(ids, self.model.model.embed_tokens.weight)  # (B, C)
+        self.length += 1
+        bias = None if self.bias is None else self._step_bias(self.bias[:, : self.length])
+        for layer, keys, values in zip(self.layers, self.keys, self.values, strict=True):
+            q, k, v = self._qkv(x, layer, cos, sin, (rows,))  # (B, heads, width)
+            keys[:, :, now] = k
+            values[:, :, now] = v
+            seen = keys[:, :, : self.length], values[:, :, : self.length]
+            x = self._after(x, self._attend(q, *seen, bias), layer)
+        return self._head(x)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows only."""
+        self.keys = [keys.index_select(0, rows) for keys in self.keys]
+        self.values = [values.index_select(0, rows) for values in self.values]
+        if self.bias is not None and self.positions is not None:
+            self.bias, self.positions = self.bias[rows], self.positions[rows]
+
+    def _qkv(
+        self, x: Tensor, layer: _Layer, cos: Tensor, sin: Tensor, shape: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries and keys, and values, each of shape (*shape, heads, width)."""
+        normed = F.rms_norm(x, (x.shape[-1],), layer.attention_norm, self.eps)
+        out = _project(normed, layer.qkv).view(*shape, -1, self.width)
+        turned = self.heads + self.kv_heads
+        qk, v = out[..., :turned, :], out[..., turned:, :]
+        qk = torch.addcmul(qk * cos, qk.roll(self.width // 2, -1), sin)
+        return qk[..., : self.heads, :], qk[..., self.heads :, :], v
+
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+        """What one query a row reads from its cache, shape (B, heads * width)."""
+        rows = len(q)
+        grouped = q.reshape(rows, self.kv_heads, -1, self.width)  # (B, kv_heads, G, width)
+        if not self.uses_products:
+            read = F.scaled_dot_product_attention(grouped, keys, values, bias, scale=1.0)
+            return read.reshape(rows, -1)
+        scores = torch.bmm(grouped.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2))
+        if bias is not None:
+            scores += bias
+        return torch.bmm(scores.softmax(-1), values.flatten(0, 1)).view(rows, -1)
+
+    def _step_bias(self, bias: Tensor) -> Tensor:
+        """The padding bias in the shape of the scores."""
+        if not self.uses_products:
+            return bias[:, None, None]  # (B, 1, 1, T)
+        return bias[:, None].expand(-1, self.kv_heads, -1).reshape(-1, 1, bias.shape[1])
+
+    def _after(self, x: Tensor, attended: Tensor, layer: _Layer) -> Tensor:
+        """The rest of a layer, after its attention."""
+        x = torch.addmm(x, attended, layer.attention_out.t())
+        normed = F.rms_norm(x, (x.shape[-1],), layer.mlp_norm, self.eps)
+        gate, up = _project(normed, layer.gate_up).chunk(2, -1)
+        return torch.addmm(x, F.silu(gate) * up, layer.down.t())
+
+    def _head(self, x: Tensor) -> Tensor:
+        """Logits."""
+        normed = F.rms_norm(x, (x.shape[-1],), self.model.model.norm.weight, self.eps)
+        return F.linear(normed, self.model.lm_head.weight)
+
+    def _tabulate(self, length: int) -> None:
+        """Rotations of every position; they carry the scale of the attention scores as well.
+
+        `roll` swaps the halves of a head, so the minus sign of the rotation sits in the table.
+        """
+        positions = torch.arange(length, device=self.device)[None]
+        probe = torch.empty(0, dtype=torch.float32, device=self.device)
+        cos, sin = self.model.model.rotary_emb(probe, positions)
+        sign = torch.ones_like(sin)
+        sign[..., : self.width // 2] = -1
+        scale = self.width**-0.25  # on queries and on keys
+        self.cos = (cos[0] * scale).to(self.model.dtype)  # (T, width)
+        self.sin = (sin[0] * sign[0] * scale).to(self.model.dtype)
+
+    def _rotation(self) -> tuple[Tensor, Tensor]:
+        """The rotation of the next position, broadcastable to (B, heads, width)."""
+        if self.positions is None:
+            return self.cos[self.length], self.sin[self.length]
+        at = self.positions
+        self.positions = at + 1
+        return self.cos[at].unsqueeze(1), self.sin[at].unsqueeze(1)
+
+    def _store(self, k: Tensor, v: Tensor, parents: Tensor) -> None:
+        """Keep a layer's keys and values of the prompts, copied for each row."""
+        shape = (len(parents), self.kv_heads, self.length + _BLOCK, self.width)
+        for cache, new in ((self.keys, k), (self.values, v)):
+            cache.append(new.new_empty(shape))
+            cache[-1][:, :, : self.length] = new[parents]
+
+    def _grow(self) -> None:
+        """Make room for more columns."""
+        extra = max(_BLOCK, self.length // 2)
+        self._tabulate(self.length + extra)
+        self.keys = [F.pad(keys, (0, 0, 0, extra)) for keys in self.keys]
+        self.values = [F.pad(values, (0, 0, 0, extra)) for values in self.values]
+        if self.bias is not None:
+            self.bias = F.pad(self.bias, (0, extra))
+
+
+def _weights(layer: Any, *, fuse: bool) -> _Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    qkv = tuple(p.weight for p in (attention.q_proj, attention.k_proj, attention.v_proj))
+    gate_up = (mlp.gate_proj.weight, mlp.up_proj.weight)
+    return _Layer(
+        attention_norm=layer.input_layernorm.weight,
+        qkv=(torch.cat(qkv),) if fuse else qkv,
+        attention_out=attention.o_proj.weight,
+        mlp_norm=layer.post_attention_layernorm.weight,
+        gate_up=(torch.cat(gate_up),) if fuse else gate_up,
+        down=mlp.down_proj.weight,
+    )
+
+
+def _project(x: Tensor, weights: tuple[Tensor, ...]) -> Tensor:
+    if len(weights) == 1:
+        return F.linear(x, weights[0])
+    return torch.cat([F.linear(x, weight) for weight in weights], -1)
+
+
+def _causal(mask: Tensor) -> Tensor:
+    """Which position attends to which, shape (P, 1, T, T); padding attends to itself."""
+    square = torch.ones(mask.shape[1], mask.shape[1], dtype=torch.bool, device=mask.device)
+    attends = square.tril() & (mask[:, None] == 1)
+    return (attends | torch.diag(square.diagonal()))[:, None]
