@@ -13,3 +13,8 @@ Example:
 
 __version__ = "0.1.0"
 __all__ = ["__version__"]
+
+from lmgym.catalog import register_all
+
+register_all()
+del register_all

@@ -29,6 +29,7 @@ class Renderer(Protocol):
         pad_id: fills unused positions; no mask is ever inferred from it.
         end_id: closes a turn.
         end_ids: every id that ends the agent's turn.
+        masked_ids: ids that an agent has no use for: padding and the headers of turns.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Renderer(Protocol):
     pad_id: int
     end_id: int
     end_ids: frozenset[int]
+    masked_ids: frozenset[int]
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain text, without any special token."""
@@ -78,6 +80,7 @@ class ByteRenderer:
     pad_id = 256
     end_id = 257
     end_ids = frozenset({257})
+    masked_ids = frozenset({256, 258, 259, 260, 261})
     specials = dict(zip(_SPECIALS, range(256, 262), strict=True))
 
     _role_tokens = {role: 258 + ROLE_IDS[role] for role in Role}
@@ -151,6 +154,7 @@ class ChatRenderer:
             )
         self.end_id: int = ends[0]
         self.end_ids: frozenset[int] = frozenset(ends)
+        self.masked_ids: frozenset[int] = frozenset(tokenizer.all_special_ids) - self.end_ids
         pad: int | None = tokenizer.pad_token_id
         self.pad_id: int = self.end_id if pad is None else pad
 

@@ -1,0 +1,1 @@
+"""`lmgym/Copy-v0`: a diagnostic world with a known optimum."""

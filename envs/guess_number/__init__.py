@@ -1,0 +1,1 @@
+"""`lmgym/GuessNumber-v0`: a multi-turn world, higher or lower."""

@@ -1,0 +1,1 @@
+"""`lmgym/Math-v0`: mathematics with answers that are verified exactly."""

@@ -1,0 +1,133 @@
+"""What the views of an episode share: resets, endings, infos, snapshots."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Generic, TypeVar
+
+import gymnasium as gym
+
+from lmgym.episode import Episode, EpisodeState
+from lmgym.errors import LmgymError, unknown
+from lmgym.rewards.schedule import RewardSchedule
+from lmgym.task import Verdict
+from lmgym.transcript import Transcript, conversation_text
+
+__all__ = ["EpisodeEnv"]
+
+Obs = TypeVar("Obs")
+Act = TypeVar("Act")
+
+_OPTIONS = ("prefix_ids", "split", "task_id")
+
+
+class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
+    """An `Episode` as a `gymnasium.Env`; subclasses say what an action and an observation are.
+
+    Args:
+        episode: the state machine to drive.
+        schedule: pays the rewards.
+        split: where `reset` draws problems from unless its options say otherwise.
+        render_mode: "ansi" returns the conversation as text.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}
+
+    def __init__(
+        self,
+        episode: Episode,
+        schedule: RewardSchedule,
+        *,
+        split: str = "train",
+        render_mode: str | None = None,
+    ) -> None:
+        """Check the arguments."""
+        if render_mode not in (None, "ansi"):
+            raise unknown("render_mode", render_mode, ["ansi", "None"])
+        self.episode = episode
+        self.split = episode.task.check_split(split)
+        self.render_mode = render_mode
+        self._schedule = schedule
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Obs, dict[str, Any]]:
+        """Start an episode.
+
+        Args:
+            seed: of the environment's random generator.
+            options: `split`, `task_id` (start this problem), `prefix_ids` (ids that the agent's
+                first message begins with).
+        """
+        super().reset(seed=seed)
+        given = options or {}
+        for name in given:
+            if name not in _OPTIONS:
+                raise unknown("reset option", name, _OPTIONS)
+        episode = self.episode
+        episode.reset(
+            self.np_random,
+            split=given.get("split") or self.split,
+            task_id=given.get("task_id"),
+            prefix_ids=given.get("prefix_ids") or (),
+        )
+        opening = episode.opening
+        info = {"task_id": opening.task_id, "prompt_text": conversation_text(opening.messages)}
+        return self._observe(), info
+
+    def transcript(self) -> Transcript:
+        """What happened in the current episode so far."""
+        return self.episode.transcript()
+
+    def get_state(self) -> EpisodeState:
+        """A snapshot of the episode, its budget and random state included."""
+        return self.episode.get_state()
+
+    def set_state(self, state: EpisodeState) -> Obs:
+        """Go back to a snapshot; returns the observation there."""
+        self.episode.rng = self.np_random
+        self.episode.set_state(state)
+        return self._observe()
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """The conversation so far as text, an unfinished message included."""
+        if self.render_mode is None:
+            return None
+        episode = self.episode
+        lines = [f"{m.role}: {m.content}" for m in episode.messages]
+        if episode.verdict is None:
+            written = episode.renderer.decode(episode.draft)
+            return "\n".join([*lines, f"assistant: {written}\u2581"])
+        return "\n".join([*lines, f"[{episode.verdict}]"])
+
+    @abstractmethod
+    def _observe(self) -> Obs:
+        """A fresh observation."""
+
+    def _after_turn(self) -> tuple[float, bool, dict[str, Any]]:
+        """Reward, whether the episode is over, and info, at the end of a turn."""
+        episode = self.episode
+        turn = episode.turns[-1]
+        info: dict[str, Any] = {"text": turn.text, "n_tokens": turn.n_tokens}
+        is_over = episode.verdict is not None
+        if not is_over and not self._schedule.pays_turns:
+            return 0.0, False, info
+        transcript = episode.transcript()
+        payment = self._schedule.pay([transcript])[0]
+        if is_over:
+            segment = transcript.segments[0]
+            first = segment.prompt_length
+            info["response_ids"] = segment.ids[first:]
+            info["role_ids"] = segment.role_ids[first:]
+            info["loss_mask"] = segment.loss_mask[first:]
+            info["verdict"] = str(episode.verdict)
+            info["is_success"] = episode.verdict is Verdict.CORRECT
+        info["reward_parts"] = payment.parts
+        if not payment.is_scored:
+            info["unscored"] = True
+        return payment.reward, is_over, info
+
+    def _require_running(self) -> None:
+        if self.episode.verdict is not None:
+            raise LmgymError("the episode is over or was never started; call reset() before step()")
+

@@ -1,0 +1,321 @@
+"""`Episode`: the one state machine that joins a task and token ids.
+
+Every view — token by token, chunk, whole message, rollouts — drives the same object, so budgets,
+turn ends and masks cannot differ between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmgym.errors import LmgymError
+from lmgym.rendering import Renderer
+from lmgym.task import ROLE_IDS, Message, Opening, Role, Task, Verdict
+from lmgym.transcript import AGENT, Segment, Transcript, Turn
+
+__all__ = ["Episode", "EpisodeState"]
+
+_ASSISTANT = ROLE_IDS[Role.ASSISTANT]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeState:
+    """A snapshot of an episode: values only, so it can be kept, compared and restored often."""
+
+    ids: NDArray[np.int32]
+    remaining: int
+    verdict: Verdict | None
+    random_state: dict[str, Any]
+    course: _Course
+
+
+@dataclass(slots=True)
+class _Course:
+    """What an episode knows besides its ids; lists only grow."""
+
+    opening: Opening[Any]
+    state: Any
+    prompt_length: int
+    n_prefix: int
+    world_roles: list[list[int]]
+    """Roles of the opening, then of each reply of the world."""
+    messages: list[Message]
+    turns: list[Turn]
+    logprobs: list[float]
+    turn_start: int
+
+    def copy(self) -> _Course:
+        lists = ("world_roles", "messages", "turns", "logprobs")
+        return replace(self, **{name: list(getattr(self, name)) for name in lists})
+
+
+class Episode:
+    """One episode of a task as token ids.
+
+    Args:
+        task: the world.
+        renderer: turns messages into ids.
+        context: positions of the buffer; filling it ends the episode, unfinished.
+        max_tokens: ids the agent may write in one episode.
+
+    Attributes:
+        tokens: the ids so far, padded, shape (context,), int32.
+        length: how many of them are in use.
+        remaining: ids the agent may still write: what is left of the budget and of the context.
+        verdict: None while the episode goes on.
+
+    Example:
+        >>> import numpy as np
+        >>> from lmgym.registry import make_episode
+        >>> episode = make_episode("lmgym/Math-v0")
+        >>> episode.reset(np.random.default_rng(0), task_id="addition/2/0/0")
+        >>> episode.write(episode.renderer.encode(episode.opening.gold) + [episode.renderer.end_id])
+        True
+        >>> str(episode.verdict)
+        'correct'
+    """
+
+    def __init__(
+        self, task: Task[Any], renderer: Renderer, *, context: int, max_tokens: int
+    ) -> None:
+        """Allocate the buffer; `reset` starts an episode."""
+        for name, value in (("context", context), ("max_tokens", max_tokens)):
+            if value < 1:
+                raise LmgymError(f"{name}={value} is out of range; it counts tokens, 1 or more")
+        self.task = task
+        self.renderer = renderer
+        self.context = context
+        self.max_tokens = max_tokens
+        self.tokens: NDArray[np.int32] = np.full(context, renderer.pad_id, np.int32)
+        self.length = 0
+        self.remaining = 0
+        self.verdict: Verdict | None = Verdict.ENDED
+        self._end_ids = renderer.end_ids
+
+    def reset(
+        self,
+        rng: np.random.Generator,
+        *,
+        split: str = "train",
+        task_id: str | None = None,
+        prefix_ids: Sequence[int] = (),
+    ) -> None:
+        """Start an episode.
+
+        Args:
+            rng: draws the problem and, in some worlds, the replies.
+            split: where the problem is drawn from.
+            task_id: start this problem instead.
+            prefix_ids: ids that the agent's first message begins with; they count against the
+                budget and carry no loss.
+        """
+        self.rng = rng
+        opening = self.task.reset(rng, split=split, task_id=task_id)
+        ids, roles = self.renderer.open(opening.messages)
+        length = len(ids)
+        self._check_room(length, len(prefix_ids))
+        self.tokens[:length] = ids
+        self.tokens[length:] = self.renderer.pad_id
+        self.length = length
+        self.remaining = min(self.max_tokens, self.context - length)
+        self.verdict = None
+        self._course = _Course(
+            opening, opening.state, length, len(prefix_ids), [roles], [*opening.messages], [], [], length
+        )
+        if prefix_ids:
+            self._force(prefix_ids)
+
+    def append(self, token: int) -> bool:
+        """Write one id of the agent; True where this ended its turn or the episode."""
+        length = self.length
+        self.tokens[length] = token
+        self.length = length + 1
+        self.remaining -= 1
+        if token in self._end_ids:
+            self._end_turn()
+            return True
+        if self.remaining == 0:
+            self._close_turn(is_finished=False)
+            self.verdict = Verdict.UNFINISHED
+            return True
+        return False
+
+    def write(self, ids: Sequence[int], logprobs: Sequence[float] | None = None) -> bool:
+        """Write ids of the agent, up to the end of its turn; True where the turn ended.
+
+        Args:
+            ids: as they were drawn; what follows the turn's end is not taken.
+            logprobs: their log-probabilities, where the sampler recorded them.
+
+        Raises:
+            LmgymError: where the episode is over, or ids lie outside the vocabulary.
+        """
+        if self.verdict is not None:
+            raise LmgymError("the episode is over; reset it before writing")
+        top = self.renderer.vocab_size
+        for position, token in enumerate(ids):
+            if not 0 <= token < top:
+                raise LmgymError(f"id {token} is outside the vocabulary of {top} ids")
+            if logprobs is not None:
+                self._course.logprobs.append(logprobs[position])
+            if self.append(token):
+                return True
+        return False
+
+    @property
+    def opening(self) -> Opening[Any]:
+        """How the episode started."""
+        return self._course.opening
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation so far; an unfinished message of the agent is not in it."""
+        return self._course.messages
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The agent's messages so far."""
+        return self._course.turns
+
+    @property
+    def prompt_length(self) -> int:
+        """How many of the ids are the opening."""
+        return self._course.prompt_length
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids so far."""
+        ids: list[int] = self.tokens[: self.length].tolist()
+        return ids
+
+    @property
+    def draft(self) -> list[int]:
+        """The ids of the agent's unfinished message."""
+        ids: list[int] = self.tokens[self._course.turn_start : self.length].tolist()
+        return ids
+
+    def demonstration(self) -> list[int] | None:
+        """Ids of a right next message, its end included, where the world can show one."""
+        text = self.task.demonstrate(self._course.state)
+        return None if text is None else [*self.renderer.encode(text), self.renderer.end_id]
+
+    def transcript(self, group_id: int = 0) -> Transcript:
+        """What happened so far."""
+        roles, mask = self.roles_and_mask()
+        course, opening = self._course, self._course.opening
+        logprobs = self._aligned_logprobs(mask)
+        segment = Segment(
+            tuple(self.ids), roles, mask, course.prompt_length, tuple(course.turns), logprobs
+        )
+        return Transcript(
+            tuple(course.messages),
+            (segment,),
+            n_opening=len(opening.messages),
+            task_id=opening.task_id,
+            gold=opening.gold,
+            verdict=self.verdict,
+            group_id=group_id,
+            columns=opening.columns,
+        )
+
+    def roles_and_mask(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Role ids and loss mask of the ids so far, both of shape (length,)."""
+        course = self._course
+        roles: list[int] = []
+        mask: list[int] = []
+        ends = [turn.end for turn in course.turns]
+        for index, world in enumerate(course.world_roles):
+            roles += world
+            mask += [0] * len(world)
+            end = ends[index] if index < len(ends) else self.length
+            drawn = end - len(roles)
+            roles += [_ASSISTANT] * drawn
+            mask += [1] * drawn
+        first = course.prompt_length
+        mask[first : first + course.n_prefix] = [0] * course.n_prefix
+        return tuple(roles), tuple(mask)
+
+    def get_state(self) -> EpisodeState:
+        """A snapshot, the random state included."""
+        return EpisodeState(
+            self.tokens[: self.length].copy(),
+            self.remaining,
+            self.verdict,
+            self.rng.bit_generator.state,
+            self._course.copy(),
+        )
+
+    def set_state(self, state: EpisodeState) -> None:
+        """Go back to a snapshot of this episode or of one with the same task and sizes."""
+        self.length = len(state.ids)
+        self.tokens[: self.length] = state.ids
+        self.tokens[self.length :] = self.renderer.pad_id
+        self.remaining, self.verdict = state.remaining, state.verdict
+        self._course = state.course.copy()
+        self.rng.bit_generator.state = state.random_state
+
+    def _end_turn(self) -> None:
+        """Hand the finished message to the world and append its reply."""
+        self._close_turn(is_finished=True)
+        course = self._course
+        reply = self.task.reply(course.state, course.turns[-1].text, self.rng)
+        course.state = reply.state
+        if reply.verdict is not None:
+            self.verdict = reply.verdict
+        elif self.remaining == 0 or len(course.turns) >= self.task.max_turns:
+            self.verdict = Verdict.UNFINISHED
+        else:
+            self._append_reply(reply.messages)
+
+    def _close_turn(self, *, is_finished: bool) -> None:
+        course, end = self._course, self.length
+        start = course.turn_start
+        text = self.renderer.decode(self.tokens[start : end - is_finished].tolist())
+        course.turns.append(Turn(AGENT, start, end, text, end - start, is_finished))
+        course.messages.append(Message(Role.ASSISTANT, text))
+
+    def _append_reply(self, messages: Sequence[Message]) -> None:
+        course = self._course
+        ids, roles = self.renderer.append(int(self.tokens[self.length - 1]), messages)
+        end = self.length + len(ids)
+        course.messages += messages
+        if end >= self.context:
+            self.verdict = Verdict.UNFINISHED
+            return
+        self.tokens[self.length : end] = ids
+        self.length = course.turn_start = end
+        course.world_roles.append(roles)
+        spent = sum(turn.n_tokens for turn in course.turns)
+        self.remaining = min(self.max_tokens - spent, self.context - end)
+
+    def _check_room(self, n_prompt: int, n_prefix: int) -> None:
+        if n_prompt >= self.context:
+            raise LmgymError(
+                f"the prompt takes {n_prompt} tokens and the context has {self.context};"
+                f" pass context={n_prompt + self.max_tokens} or more"
+            )
+        room = min(self.max_tokens, self.context - n_prompt)
+        if n_prefix >= room:
+            raise LmgymError(
+                f"prefix_ids has {n_prefix} tokens and the agent may write {room}; shorten it, or"
+                " raise max_tokens or context"
+            )
+
+    def _force(self, prefix_ids: Sequence[int]) -> None:
+        if not self._end_ids.isdisjoint(prefix_ids):
+            raise LmgymError(
+                "prefix_ids holds an id that ends the turn; it may only begin the message"
+            )
+        self.write(prefix_ids)
+
+    def _aligned_logprobs(self, mask: tuple[int, ...]) -> tuple[float, ...] | None:
+        drawn = self._course.logprobs
+        if len(drawn) != sum(mask):
+            return None
+        values = iter(drawn)
+        return tuple(next(values) if is_drawn else 0.0 for is_drawn in mask)

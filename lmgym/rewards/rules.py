@@ -1,0 +1,116 @@
+"""Rewards by rule: the world's verdict, any function, and a control."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lmgym.errors import LmgymError
+from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource
+from lmgym.task import Verdict
+from lmgym.transcript import Transcript
+
+__all__ = ["FunctionReward", "ShuffledReward", "VerifierReward"]
+
+
+class VerifierReward:
+    """1 for an episode that its world judges correct, else 0.
+
+    Example:
+        >>> right = Transcript.from_strings("1+1=", "2", verdict=Verdict.CORRECT)
+        >>> VerifierReward().score([right]).outcome
+        array([1.])
+    """
+
+    level = RewardLevel.OUTCOME
+    is_causal = True
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        """Read the verdicts."""
+        correct = [float(t.verdict is Verdict.CORRECT) for t in transcripts]
+        outcome = np.array(correct, np.float64)
+        return RewardBatch(outcome, parts={"verifier": outcome})
+
+
+class FunctionReward:
+    """A function `f(prompts, completions, **columns) -> list[float]` as a source.
+
+    Prompts and completions are strings, the completion the agent's last message; the columns are
+    `gold`, `task_id`, `verdict` and what the world says of its problems (`answer`, `question`).
+    A function that names its columns gets those; one with `**kwargs` gets all. None instead of a
+    number leaves an episode unscored.
+
+    Example:
+        >>> short = FunctionReward(lambda prompts, completions: [-len(c) for c in completions])
+        >>> short.score([Transcript.from_strings("1+1=", "2")]).outcome
+        array([-1.])
+    """
+
+    level = RewardLevel.OUTCOME
+    is_causal = True
+
+    def __init__(self, function: Callable[..., Sequence[float | None]]) -> None:
+        """Find out which columns the function takes."""
+        self._function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+        parameters = inspect.signature(function).parameters.values()
+        self._takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        self._taken = {p.name for p in parameters}
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        """Call the function once."""
+        columns = _columns(transcripts)
+        if not self._takes_all:
+            columns = {name: column for name, column in columns.items() if name in self._taken}
+        prompts = [t.prompt_text for t in transcripts]
+        completions = [t.completion_text for t in transcripts]
+        rewards = list(self._function(prompts=prompts, completions=completions, **columns))
+        if len(rewards) != len(transcripts):
+            raise LmgymError(
+                f"the reward function {self.name!r} returned {len(rewards)} rewards for"
+                f" {len(transcripts)} completions; it must return one for each"
+            )
+        outcome = np.array([0.0 if r is None else float(r) for r in rewards], np.float64)
+        unscored = np.array([r is None for r in rewards], np.bool_)
+        if not np.isfinite(outcome).all():
+            worst = int(np.flatnonzero(~np.isfinite(outcome))[0])
+            raise LmgymError(
+                f"the reward function {self.name!r} returned {rewards[worst]} for"
+                f" {completions[worst][:60]!r}; return a finite number, or None for no reward"
+            )
+        return RewardBatch(outcome, parts={self.name: outcome}, unscored=unscored)
+
+
+class ShuffledReward:
+    """A control: a source's rewards, handed out in a random order.
+
+    Nothing can be learned from it; whatever improves under it is not due to the reward. It needs
+    a batch to shuffle, so it works in rollouts and not in `step`.
+    """
+
+    is_causal = False
+
+    def __init__(self, source: RewardSource | None = None, seed: int = 0) -> None:
+        """Shuffle `source`, by default the verifier."""
+        self.source = source or VerifierReward()
+        self.level = self.source.level
+        self._rng = np.random.default_rng(seed)
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        """Score, then permute over the batch."""
+        scored = self.source.score(transcripts)
+        outcome = scored.outcome[self._rng.permutation(len(transcripts))]
+        return RewardBatch(outcome, parts={"shuffled": outcome})
+
+
+def _columns(transcripts: Sequence[Transcript]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {
+        "gold": [t.gold for t in transcripts],
+        "task_id": [t.task_id for t in transcripts],
+        "verdict": [t.verdict for t in transcripts],
+    }
+    names = {name for t in transcripts for name in t.columns}
+    return columns | {name: [t.columns.get(name) for t in transcripts] for name in names}

@@ -1,0 +1,80 @@
+"""When rewards are paid: the one scheduler that every view calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lmgym.errors import LmgymError
+from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource
+from lmgym.transcript import Transcript
+
+__all__ = ["Payment", "RewardSchedule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What an episode is paid at a boundary.
+
+    Attributes:
+        reward: the amount.
+        parts: named parts of the outcome.
+        is_scored: False where the source could give no reward.
+    """
+
+    reward: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
+    is_scored: bool = True
+
+
+_NOTHING = Payment()
+
+
+class RewardSchedule:
+    """Pays finished turns and episodes, in one call of the source a batch.
+
+    Args:
+        source: scores them; None pays nothing.
+
+    Example:
+        >>> from lmgym.rewards import VerifierReward
+        >>> RewardSchedule(VerifierReward()).pay([Transcript.from_strings("1+1=", "2")])[0].reward
+        0.0
+    """
+
+    def __init__(self, source: RewardSource | None) -> None:
+        """Keep the source."""
+        self.source = source
+        self.pays_turns = source is not None and source.level is RewardLevel.TURN
+
+    def pay(self, transcripts: Sequence[Transcript]) -> list[Payment]:
+        """The payments of transcripts that stand at the end of a turn, in their order.
+
+        Outcome rewards are paid where the episode is over, turn rewards at every turn's end.
+        """
+        due = [i for i, t in enumerate(transcripts) if self.pays_turns or t.verdict is not None]
+        payments = [_NOTHING] * len(transcripts)
+        if self.source is None or not due:
+            return payments
+        batch = self.source.score([transcripts[i] for i in due])
+        _check_size(batch, len(due))
+        for row, index in enumerate(due):
+            payments[index] = self._payment(batch, row, is_over=transcripts[index].verdict is not None)
+        return payments
+
+    def _payment(self, batch: RewardBatch, row: int, *, is_over: bool) -> Payment:
+        parts = {name: float(values[row]) for name, values in batch.parts.items()}
+        reward = float(batch.outcome[row]) if is_over or not self.pays_turns else 0.0
+        if self.pays_turns and batch.dense is not None:
+            reward += float(batch.dense[row][-1])
+        return Payment(reward, parts, batch.unscored is None or not batch.unscored[row])
+
+
+def _check_size(batch: RewardBatch, n: int) -> None:
+    if np.shape(batch.outcome) != (n,):
+        raise LmgymError(
+            f"the reward source returned outcomes of shape {np.shape(batch.outcome)} for {n}"
+            " transcripts; it must return one number for each"
+        )
