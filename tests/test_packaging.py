@@ -20,10 +20,7 @@ import lmgym
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("envs", "agents", "leaderboards")
 FOLDERS = ("lmgym", *ROOMS)
-OPTIONAL = set(
-    "accelerate bitsandbytes datasets nltk openai pandas peft playwright ray scipy trackio trl vllm"
-    " wandb".split()
-)
+OPTIONAL = {"datasets", "nltk", "openai", "pandas", "peft", "ray", "scipy", "trl", "vllm", "wandb"}
 """Third-party modules that our libraries or our users import when they are there."""
 
 pytestmark = pytest.mark.skipif(
