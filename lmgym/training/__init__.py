@@ -1,0 +1,6 @@
+"""What learners share: advantages, losses, batches, run folders, statistics and displays.
+
+The submodules are imported one by one, because some of them load torch or matplotlib.
+"""
+
+__all__: list[str] = []

@@ -1,0 +1,133 @@
+"""Advantages of samples that answer the same problem, without a value function.
+
+Pure functions on tensors. Rewards come as shape (N,) with `group_ids` of shape (N,), or as shape
+(P, G), P problems with G samples each; the result has the shape of the rewards.
+
+A sample that was not scored (its verifier failed, it was lost) is left out of every mean and
+standard deviation and gets advantage 0. So does a sample that is alone in its group: there is
+nothing to compare it with.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from lmgym.errors import LmgymError, unknown
+
+__all__ = ["Scale", "group_advantages", "rloo_advantages"]
+
+Scale = Literal["group", "batch", "none"]
+"""What the centred rewards are divided by."""
+
+
+def group_advantages(
+    rewards: Tensor,
+    group_ids: Tensor | None = None,
+    *,
+    scale: Scale = "group",
+    eps: float = 1e-4,
+    scored: Tensor | None = None,
+) -> Tensor:
+    """How much better each sample is than the mean of its group.
+
+    - "group": (R - mean of the group) / (std of the group + eps): GRPO (Shao et al. 2024,
+      DeepSeekMath).
+    - "none": R - mean of the group: Dr. GRPO (Liu et al. 2025), where the standard deviation is
+      left out because it weighs very easy and very hard problems up.
+    - "batch": (R - mean of the group) / (std of all rewards + eps): Lite PPO (Liu et al. 2025,
+      "Tricks or Traps?") and TRL's `scale_rewards="batch"`.
+
+    Standard deviations are unbiased (n - 1). A reward that is not finite spreads over its group.
+
+    Args:
+        rewards: shape (N,) or (P, G).
+        group_ids: integers of shape (N,); left out where the rewards have shape (P, G).
+        scale: see above.
+        eps: keeps the quotient finite where all rewards are equal (TRL 1e-4, verl 1e-6).
+        scored: booleans in the shape of the rewards; None where all are scored.
+
+    Example:
+        >>> group_advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0]]), scale="none")
+        tensor([[ 0.5000, -0.5000, -0.5000,  0.5000]])
+    """
+    if scale not in get_args(Scale):
+        raise unknown("scale", scale, get_args(Scale))
+    groups = _Groups(rewards, group_ids, scored)
+    centred = groups.centred()
+    if scale == "group":
+        centred = centred / (groups.std(centred) + eps)
+    elif scale == "batch":
+        centred = centred / (groups.batch_std() + eps)
+    return centred.reshape(rewards.shape)
+
+
+def rloo_advantages(
+    rewards: Tensor, group_ids: Tensor | None = None, *, scored: Tensor | None = None
+) -> Tensor:
+    """R minus the mean of the *other* samples of its group: RLOO (Ahmadian et al. 2024).
+
+    Equal to G / (G - 1) times the advantage of Dr. GRPO. Shapes as for `group_advantages`.
+
+    Example:
+        >>> rloo_advantages(torch.tensor([[1.0, 0.0, 0.0]]))
+        tensor([[ 1.0000, -0.5000, -0.5000]])
+    """
+    groups = _Groups(rewards, group_ids, scored)
+    size = groups.sizes[groups.ids]
+    return (groups.centred() * size / (size - 1).clamp(min=1)).reshape(rewards.shape)
+
+
+class _Groups:
+    """Flat rewards with the number of their group, and which of them count."""
+
+    def __init__(self, rewards: Tensor, group_ids: Tensor | None, scored: Tensor | None) -> None:
+        values = rewards if rewards.is_floating_point() else rewards.float()
+        self.ids = _group_numbers(rewards, group_ids)  # (N,), 0 to n_groups - 1
+        if scored is not None and scored.shape != rewards.shape:
+            raise LmgymError(
+                f"scored has shape {tuple(scored.shape)} and rewards {tuple(rewards.shape)};"
+                " give one boolean for each reward"
+            )
+        counts = torch.ones_like(rewards) if scored is None else scored
+        self.counts = counts.bool().reshape(-1)  # (N,)
+        self.rewards = values.reshape(-1).masked_fill(~self.counts, 0.0)  # (N,)
+        self.n_groups = int(self.ids.max()) + 1 if self.ids.numel() else 0
+        self.sizes = self._sum(self.counts.to(values.dtype))  # (n_groups,)
+
+    def centred(self) -> Tensor:
+        """Reward minus the mean of the group, 0 where it doesn't count or is alone; (N,)."""
+        means = self._sum(self.rewards) / self.sizes.clamp(min=1)
+        is_comparable = self.counts & (self.sizes[self.ids] > 1)
+        return (self.rewards - means[self.ids]).masked_fill(~is_comparable, 0.0)
+
+    def std(self, centred: Tensor) -> Tensor:
+        """The unbiased standard deviation of each sample's group; (N,)."""
+        variances = self._sum(centred.square()) / (self.sizes - 1).clamp(min=1)
+        return variances.sqrt()[self.ids]
+
+    def batch_std(self) -> Tensor:
+        """The unbiased standard deviation of all rewards that count; a scalar."""
+        rewards = self.rewards[self.counts]
+        return rewards.std() if rewards.numel() > 1 else self.rewards.new_zeros(())
+
+    def _sum(self, values: Tensor) -> Tensor:
+        """Sums over each group; (n_groups,)."""
+        return values.new_zeros(self.n_groups).index_add(0, self.ids, values)
+
+
+def _group_numbers(rewards: Tensor, group_ids: Tensor | None) -> Tensor:
+    """The groups of the flat rewards, numbered from 0; (N,)."""
+    if group_ids is not None and group_ids.shape == rewards.shape:
+        numbers: Tensor = torch.unique(group_ids.reshape(-1), return_inverse=True)[1]
+        return numbers.to(rewards.device)
+    if group_ids is None and rewards.dim() == 2:
+        rows = torch.arange(rewards.shape[0], device=rewards.device)
+        return rows.repeat_interleave(rewards.shape[1])
+    given = "no group_ids" if group_ids is None else f"group_ids of shape {tuple(group_ids.shape)}"
+    raise LmgymError(
+        f"rewards of shape {tuple(rewards.shape)} came with {given}; give rewards of shape (P, G)"
+        " alone, or rewards and group_ids of one shape"
+    )
