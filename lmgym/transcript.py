@@ -131,6 +131,20 @@ class Transcript:
             )
         return self.segments
 
+    def with_logprobs(self, logprobs: Sequence[float]) -> Transcript:
+        """The transcript with the log-probabilities of the ids that were drawn, in their order."""
+        if len(logprobs) != self.n_tokens:
+            raise LmgymError(
+                f"{len(logprobs)} log-probabilities were given for {self.n_tokens} drawn ids;"
+                " give one for each"
+            )
+        values = iter(logprobs)
+        segments = []
+        for segment in self.segments:
+            aligned = tuple(next(values) if drawn else 0.0 for drawn in segment.loss_mask)
+            segments.append(replace(segment, logprobs=aligned))
+        return replace(self, segments=tuple(segments))
+
     def view(self, agent: str) -> Transcript:
         """What `agent` saw, with its own loss mask."""
         return replace(self, segments=tuple(s for s in self.segments if s.agent == agent))

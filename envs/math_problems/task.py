@@ -14,7 +14,7 @@ from lmgym.errors import LmgymError, unknown
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
 from lmgym.verification import verify_number
 
-from .datasets import Row, load_gsm8k, load_problems
+from .problem_files import Row, load_gsm8k, load_problems
 from .families import FAMILIES, MAX_DIFFICULTY, Problem, problem_at, problems_in
 
 __all__ = ["MathArgs", "MathTask"]

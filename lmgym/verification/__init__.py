@@ -5,6 +5,6 @@ when it equals the gold exactly. Integers, decimals, thousands separators, plain
 fractions are read.
 """
 
-from lmgym.verification.numbers import last_number, parse_gold, parse_number, verify_number
+from lmgym.verification.answers import last_number, parse_gold, parse_number, verify_number
 
 __all__ = ["last_number", "parse_gold", "parse_number", "verify_number"]

@@ -1,0 +1,232 @@
+"""Policy, world and reward meet: batches of transcripts, in groups.
+
+`RolloutCollector` samples whole messages of many episodes at once; `rollout_by_tokens` steps one
+`TokenEnv`. Both produce the same transcripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmgym.episode import Episode
+from lmgym.errors import LmgymError
+from lmgym.registry import episode_of
+from lmgym.rendering import Renderer
+from lmgym.rewards.schedule import RewardSchedule
+from lmgym.rewards.source import RewardSource
+from lmgym.task import Task, Verdict
+from lmgym.token_env import TokenEnv
+from lmgym.transcript import Transcript
+
+if TYPE_CHECKING:
+    import torch
+
+    from lmgym.policies.language_policy import LanguagePolicy
+
+__all__ = ["RolloutBatch", "RolloutCollector", "demonstrations", "rollout_by_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutBatch:
+    """Finished episodes and what they were paid.
+
+    Attributes:
+        transcripts: N episodes; those of one group stand together.
+        rewards: the sum of what each was paid, shape (N,).
+        scored: False where an episode could not be scored, shape (N,).
+        parts: named parts of the outcomes, each of shape (N,).
+    """
+
+    transcripts: list[Transcript]
+    rewards: NDArray[np.float64]
+    scored: NDArray[np.bool_]
+    parts: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def successes(self) -> NDArray[np.float64]:
+        """1 where the world judged the episode correct, shape (N,)."""
+        correct = [t.verdict is Verdict.CORRECT for t in self.transcripts]
+        return np.array(correct, np.float64)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Ids the agent drew in each episode, shape (N,)."""
+        return np.array([t.n_tokens for t in self.transcripts], np.int64)
+
+
+class RolloutCollector:
+    """Samples episodes of a task with a policy, a turn of all of them at a time.
+
+    Args:
+        policy: samples the messages.
+        task: the world.
+        source: the reward; None pays nothing.
+        context: positions of an episode; by default what the task needs.
+        max_tokens: ids of the agent in an episode; by default the task's.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> from lmgym.policies.loading import load_policy
+        >>> from lmgym.registry import make_task
+        >>> from lmgym.rewards import VerifierReward
+        >>> collector = RolloutCollector(
+        ...     load_policy("embedded"), make_task("lmgym/Math-v0"), VerifierReward()
+        ... )
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> batch = collector.collect(np.random.default_rng(0), generator, n_groups=2, group_size=3)
+        >>> [t.group_id for t in batch.transcripts]
+        [0, 0, 0, 1, 1, 1]
+    """
+
+    def __init__(
+        self,
+        policy: LanguagePolicy,
+        task: Task[Any],
+        source: RewardSource | None,
+        *,
+        context: int | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
+        """Keep what is needed; episodes are made as many as a batch needs."""
+        self.policy = policy
+        self.task = task
+        self.schedule = RewardSchedule(source)
+        self._sizes = {"context": context, "max_tokens": max_tokens}
+        self._pool: list[Episode] = []
+
+    def collect(
+        self,
+        rng: np.random.Generator,
+        generator: torch.Generator | None,
+        *,
+        n_groups: int = 1,
+        group_size: int = 1,
+        split: str = "train",
+        task_ids: Sequence[str] | None = None,
+        temperature: float = 1.0,
+        greedy: bool = False,
+    ) -> RolloutBatch:
+        """Play one group of episodes for each problem.
+
+        Args:
+            rng: draws the problems and the world's replies.
+            generator: draws the ids.
+            n_groups: problems to draw; `task_ids` gives them instead.
+            group_size: episodes of each problem.
+            split: where problems are drawn from.
+            task_ids: the problems.
+            temperature: of sampling.
+            greedy: take the most likely ids.
+        """
+        problems: Sequence[str | None] = [None] * n_groups if task_ids is None else task_ids
+        episodes = self._episodes(len(problems) * group_size)
+        for group, problem in enumerate(problems):
+            members = episodes[group * group_size : (group + 1) * group_size]
+            for member in members:
+                member.reset(rng, split=split, task_id=problem)
+                problem = member.opening.task_id
+        payments = _Payments(len(episodes))
+        running = list(range(len(episodes)))
+        while running:
+            self._play_turn([episodes[i] for i in running], generator, temperature, greedy)
+            ended = running if self.schedule.pays_turns else []
+            payments.add(ended, self.schedule, [episodes[i].transcript() for i in ended])
+            running = [i for i in running if episodes[i].verdict is None]
+        transcripts = [e.transcript(i // group_size) for i, e in enumerate(episodes)]
+        if not self.schedule.pays_turns:
+            payments.add(range(len(episodes)), self.schedule, transcripts)
+        return RolloutBatch(transcripts, payments.rewards, payments.scored, payments.parts)
+
+    def _play_turn(
+        self,
+        episodes: Sequence[Episode],
+        generator: torch.Generator | None,
+        temperature: float,
+        greedy: bool,
+    ) -> None:
+        samples = self.policy.sample(
+            [episode.ids for episode in episodes],
+            max_tokens=[episode.remaining for episode in episodes],
+            temperature=temperature,
+            greedy=greedy,
+            generator=generator,
+        )
+        for episode, ids, logprobs in zip(episodes, samples.ids, samples.logprobs, strict=True):
+            episode.write(ids, logprobs)
+
+    def _episodes(self, n: int) -> list[Episode]:
+        while len(self._pool) < n:
+            self._pool.append(episode_of(self.task, self.policy.renderer, **self._sizes))
+        return self._pool[:n]
+
+
+class _Payments:
+    """Sums of what episodes are paid."""
+
+    def __init__(self, n: int) -> None:
+        self.rewards = np.zeros(n, np.float64)
+        self.scored = np.ones(n, np.bool_)
+        self.parts: dict[str, NDArray[np.float64]] = {}
+
+    def add(
+        self, rows: Sequence[int], schedule: RewardSchedule, transcripts: Sequence[Transcript]
+    ) -> None:
+        for row, payment in zip(rows, schedule.pay(transcripts), strict=True):
+            self.rewards[row] += payment.reward
+            self.scored[row] &= payment.is_scored
+            for name, value in payment.parts.items():
+                self.parts.setdefault(name, np.zeros_like(self.rewards))[row] = value
+
+
+def rollout_by_tokens(
+    env: TokenEnv,
+    policy: LanguagePolicy,
+    generator: torch.Generator | None = None,
+    *,
+    seed: int | None = None,
+    options: dict[str, Any] | None = None,
+    temperature: float = 1.0,
+    greedy: bool = False,
+) -> tuple[Transcript, float]:
+    """Play one episode of an environment, an id a step; returns the transcript and its reward."""
+    observation, _ = env.reset(seed=seed, options=options)
+    total, terminated = 0.0, False
+    logprobs: list[float] = []
+    while not terminated:
+        prompt = observation["tokens"][: observation["length"][0]].tolist()
+        drawn = policy.sample(
+            [prompt], max_tokens=1, temperature=temperature, greedy=greedy, generator=generator
+        )
+        logprobs += drawn.logprobs[0]
+        observation, reward, terminated, _, _ = env.step(drawn.ids[0][0])
+        total += reward
+    return env.transcript().with_logprobs(logprobs), total
+
+
+def demonstrations(
+    task: Task[Any], renderer: Renderer, rng: np.random.Generator, n: int, *, split: str = "train"
+) -> list[Transcript]:
+    """Episodes played by the world's own demonstrations.
+
+    Raises:
+        LmgymError: where the world shows none.
+    """
+    episode = episode_of(task, renderer)
+    played = []
+    for _ in range(n):
+        episode.reset(rng, split=split)
+        while episode.verdict is None:
+            ids = episode.demonstration()
+            if ids is None:
+                raise LmgymError(
+                    f"{type(task).__name__} shows no demonstrations; train on it by reinforcement,"
+                    " or on samples"
+                )
+            episode.write(ids)
+        played.append(episode.transcript())
+    return played
