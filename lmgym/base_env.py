@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import gymnasium as gym
 
@@ -31,7 +31,7 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         render_mode: "ansi" returns the conversation as text.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
 
     def __init__(
         self,
@@ -64,12 +64,13 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         for name in given:
             if name not in _OPTIONS:
                 raise unknown("reset option", name, _OPTIONS)
+        prefix_ids = given.get("prefix_ids")
         episode = self.episode
         episode.reset(
             self.np_random,
-            split=given.get("split") or self.split,
+            split=episode.task.check_split(given.get("split") or self.split),
             task_id=given.get("task_id"),
-            prefix_ids=given.get("prefix_ids") or (),
+            prefix_ids=() if prefix_ids is None else prefix_ids,
         )
         opening = episode.opening
         info = {"task_id": opening.task_id, "prompt_text": conversation_text(opening.messages)}
@@ -89,7 +90,7 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         self.episode.set_state(state)
         return self._observe()
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The conversation so far as text, an unfinished message included."""
         if self.render_mode is None:
             return None
@@ -130,4 +131,3 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
     def _require_running(self) -> None:
         if self.episode.verdict is not None:
             raise LmgymError("the episode is over or was never started; call reset() before step()")
-

@@ -6,7 +6,7 @@ turn ends and masks cannot differ between them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,10 +27,10 @@ _ASSISTANT = ROLE_IDS[Role.ASSISTANT]
 class EpisodeState:
     """A snapshot of an episode: values only, so it can be kept, compared and restored often."""
 
-    ids: NDArray[np.int32]
+    ids: tuple[int, ...]
     remaining: int
     verdict: Verdict | None
-    random_state: dict[str, Any]
+    random_state: Mapping[str, Any]
     course: _Course
 
 
@@ -50,8 +50,13 @@ class _Course:
     turn_start: int
 
     def copy(self) -> _Course:
-        lists = ("world_roles", "messages", "turns", "logprobs")
-        return replace(self, **{name: list(getattr(self, name)) for name in lists})
+        return replace(
+            self,
+            world_roles=self.world_roles.copy(),
+            messages=self.messages.copy(),
+            turns=self.turns.copy(),
+            logprobs=self.logprobs.copy(),
+        )
 
 
 class Episode:
@@ -125,9 +130,17 @@ class Episode:
         self.remaining = min(self.max_tokens, self.context - length)
         self.verdict = None
         self._course = _Course(
-            opening, opening.state, length, len(prefix_ids), [roles], [*opening.messages], [], [], length
+            opening=opening,
+            state=opening.state,
+            prompt_length=length,
+            n_prefix=len(prefix_ids),
+            world_roles=[roles],
+            messages=[*opening.messages],
+            turns=[],
+            logprobs=[],
+            turn_start=length,
         )
-        if prefix_ids:
+        if len(prefix_ids):
             self._force(prefix_ids)
 
     def append(self, token: int) -> bool:
@@ -243,7 +256,7 @@ class Episode:
     def get_state(self) -> EpisodeState:
         """A snapshot, the random state included."""
         return EpisodeState(
-            self.tokens[: self.length].copy(),
+            tuple(self.ids),
             self.remaining,
             self.verdict,
             self.rng.bit_generator.state,
@@ -283,10 +296,10 @@ class Episode:
         course = self._course
         ids, roles = self.renderer.append(int(self.tokens[self.length - 1]), messages)
         end = self.length + len(ids)
-        course.messages += messages
         if end >= self.context:
             self.verdict = Verdict.UNFINISHED
             return
+        course.messages += messages
         self.tokens[self.length : end] = ids
         self.length = course.turn_start = end
         course.world_roles.append(roles)

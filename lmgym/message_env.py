@@ -14,7 +14,7 @@ from lmgym.transcript import conversation_text
 __all__ = ["MessageEnv"]
 
 _BYTES_A_TOKEN = 64
-"""No tokenizer in use has longer tokens, special tokens aside; bounds the length of observations."""
+"""No tokenizer in use has longer tokens, special ones aside; bounds the observations' length."""
 
 
 class MessageEnv(EpisodeEnv[str, str]):

@@ -79,6 +79,13 @@ class WorldSpec:
         task: type[Task[Any]] = load(self.task) if isinstance(self.task, str) else self.task
         return task
 
+    @property
+    def address(self) -> str:
+        """What finds the world in any process: its id, after "module:" unless it is one of ours."""
+        task = self.task
+        module = task.partition(":")[0] if isinstance(task, str) else task.__module__
+        return self.id if module.startswith("lmgym.") else f"{module}:{self.id}"
+
 
 WORLDS: dict[str, WorldSpec] = {}
 """The registered worlds by id."""
@@ -93,17 +100,19 @@ def register_world(spec: WorldSpec) -> None:
         'copy/4/'
     """
     WORLDS[spec.id] = spec
-    gym.register(spec.id, "lmgym.registry:make_env", kwargs={"world": spec.id})
+    gym.register(spec.id, "lmgym.registry:make_env", kwargs={"world": spec.address})
 
 
 def find_world(world: str) -> WorldSpec:
-    """The spec of a world; "module:id" imports the module first, as gymnasium does."""
+    """The spec of a world; "module:id" imports the module that registers it."""
     module, _, world_id = world.rpartition(":")
-    if module:
+    if module and world_id not in WORLDS:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
-            raise LmgymError(f"cannot import {module!r} to find the world {world!r}: {error}") from None
+            raise LmgymError(
+                f"cannot import {module!r} to find the world {world!r}: {error}"
+            ) from None
     if world_id not in WORLDS:
         hint = "your own world: MODULE:ID, where importing MODULE registers it"
         raise unknown("environment", world_id, WORLDS, hint)
@@ -123,11 +132,12 @@ def make_task(world: str, **task_args: Any) -> Task[Any]:
         >>> make_task("lmgym/Math-v0", problems="modular").task_ids("test", 1)[0][:10]
         'modular/2/'
     """
-    task_class = find_world(world).task_class
+    spec = find_world(world)
+    task_class = spec.task_class
     known = [field.name for field in fields(task_class.Args)]
     for name in task_args:
         if name not in known:
-            raise unknown(f"argument of {world}", name, [*known, *_ENV_ARGUMENTS])
+            raise unknown(f"argument of {spec.id}", name, [*known, *_ENV_ARGUMENTS])
     return task_class(task_class.Args(**task_args))
 
 
@@ -170,11 +180,13 @@ def episode_of(
 
         renderer = load_renderer(renderer)
     is_byte = renderer.name == "byte"
+    default_context = task.context if is_byte else max(task.context, 2048)
+    default_max_tokens = task.max_tokens if is_byte else max(task.max_tokens, 512)
     return Episode(
         task,
         renderer,
-        context=context or (task.context if is_byte else max(task.context, 2048)),
-        max_tokens=max_tokens or (task.max_tokens if is_byte else max(task.max_tokens, 512)),
+        context=default_context if context is None else context,
+        max_tokens=default_max_tokens if max_tokens is None else max_tokens,
     )
 
 
@@ -215,7 +227,7 @@ def make_env(
 
     spec = find_world(world)
     if level not in spec.levels:
-        raise unknown(f"level of {world}", level, spec.levels)
+        raise unknown(f"level of {spec.id}", level, spec.levels)
     source = make_source(reward)
     if source is not None and not source.is_causal:
         raise LmgymError(
@@ -225,7 +237,7 @@ def make_env(
     episode = make_episode(
         world, renderer=tokenizer, context=context, max_tokens=max_tokens, **task_args
     )
-    common = {"split": split, "render_mode": render_mode}
+    common: dict[str, Any] = {"split": split, "render_mode": render_mode}
     schedule = RewardSchedule(source)
     if level == "message":
         return MessageEnv(episode, schedule, **common)

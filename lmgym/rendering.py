@@ -41,12 +41,15 @@ class Renderer(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain text, without any special token."""
+        ...
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; special tokens are spelled out, except the end of a turn."""
+        ...
 
     def open(self, messages: Sequence[Message]) -> Rendered:
         """The opening, with the header of the agent's first turn."""
+        ...
 
     def append(self, last_id: int, messages: Sequence[Message]) -> Rendered:
         """What follows the agent's turn: its close, the messages, the agent's next header.
@@ -56,6 +59,7 @@ class Renderer(Protocol):
                 closed a second time.
             messages: the world's reply.
         """
+        ...
 
 
 _SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
@@ -142,8 +146,9 @@ class ChatRenderer:
             )
         self.tokenizer = tokenizer
         self.name = name
-        self.vocab_size: int = len(tokenizer)
-        self._special_texts = tuple(t.content for t in tokenizer.added_tokens_decoder.values())
+        self.vocab_size: int = max(tokenizer.get_vocab().values()) + 1
+        specials = tuple(t.content for t in tokenizer.added_tokens_decoder.values())
+        self._unsafe_texts = (*specials, *_PLACEHOLDER.split("{}"))
         eos: int | None = tokenizer.eos_token_id
         close = self._template_close()
         ends = [i for i in (close, eos, *end_ids) if i is not None]
@@ -178,15 +183,23 @@ class ChatRenderer:
         """What follows the agent's turn: its close, the messages, the agent's next header."""
         said = [Message(Role.USER, "?"), Message(Role.ASSISTANT, _PLACEHOLDER.format("agent"))]
         ids, roles = self._rendered(said, messages)
-        if last_id in self.end_ids and ids and ids[0] in self.end_ids:
-            return ids[1:], roles[1:]
-        return ids, roles
+        close = self._length_of_close(ids) if last_id in self.end_ids else 0
+        return ids[close:], roles[close:]
+
+    def _length_of_close(self, ids: list[int]) -> int:
+        """How many of the first ids close a turn: an end id, white space before it or not."""
+        for position, token in enumerate(ids):
+            if token in self.end_ids:
+                return position + 1
+            if self.decode([token]).strip():
+                break
+        return 0
 
     def _rendered(self, before: list[Message], messages: Sequence[Message]) -> Rendered:
         """Ids and roles of what the template writes for `messages` after `before`."""
         safe, hidden = self._hide_special_texts(messages)
         dialogue = [*before, *safe]
-        whole = self._template(dialogue, opens_turn=True)
+        whole = self._whole(dialogue)
         start = whole.rindex(before[-1].content) + len(before[-1].content) if before else 0
         first = max(len(before), 1)  # `before` ends with the agent's message: its close comes first
         ends = [self._end_of(dialogue[:count], whole) for count in range(first, len(dialogue) + 1)]
@@ -196,6 +209,17 @@ class ChatRenderer:
             ids.append(token)
             role_ids.append(ROLE_IDS[speakers[sum(end <= position for end in ends)]])
         return ids, role_ids
+
+    def _whole(self, dialogue: list[Message]) -> str:
+        from jinja2 import TemplateError
+
+        try:
+            return self._template(dialogue, opens_turn=True)
+        except TemplateError as error:
+            roles = ", ".join(message.role for message in dialogue)
+            raise LmgymError(
+                f"the chat template of {self.name!r} takes no conversation of {roles}: {error}"
+            ) from None
 
     def _end_of(self, messages: list[Message], whole: str) -> int:
         """Where in `whole` the rendering of its first messages ends; 0 where it has no such end."""
@@ -230,7 +254,7 @@ class ChatRenderer:
         safe: list[Message] = []
         hidden: dict[str, str] = {}
         for index, message in enumerate(messages):
-            if any(text in message.content for text in self._special_texts):
+            if any(text in message.content for text in self._unsafe_texts):
                 placeholder = _PLACEHOLDER.format(index)
                 hidden[placeholder] = message.content
                 message = Message(message.role, placeholder)
@@ -248,6 +272,6 @@ class ChatRenderer:
         """The special id with which the template closes an agent's turn, if it has one."""
         said = _PLACEHOLDER.format("agent")
         dialogue = [Message(Role.USER, "?"), Message(Role.ASSISTANT, said)]
-        tail = self._template(dialogue, opens_turn=False).rpartition(said)[2]
+        tail = self._template(dialogue, opens_turn=False).rpartition(said)[2].lstrip()
         ids: list[int] = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
         return ids[0] if ids and ids[0] in self.tokenizer.added_tokens_decoder else None

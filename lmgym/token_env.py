@@ -35,6 +35,8 @@ class TokenEnv(EpisodeEnv[TokenObservation, Any]):
         (True, '45', 'incorrect')
     """
 
+    observation_space: spaces.Space[Any]
+
     def __init__(
         self,
         episode: Episode,
@@ -126,7 +128,7 @@ class ChunkEnv(TokenEnv):
         if chunk_size < 1:
             raise LmgymError(f"chunk_size={chunk_size} is out of range; a step takes 1 id or more")
         self.chunk_size = chunk_size
-        self.action_space = spaces.MultiDiscrete(  # type: ignore[assignment]
+        self.action_space = spaces.MultiDiscrete(
             [self._vocab] + [self._vocab + 1] * (chunk_size - 1)
         )
 

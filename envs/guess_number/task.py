@@ -88,10 +88,9 @@ class GuessNumberTask(Task[GuessState]):
         digits = len(str(args.high))
         self.max_tokens = self.max_turns * (digits + 2)
         self.context = 64 + self.max_turns * (digits + 12)
-        numbers = range(1, args.high + 1)
-        self._secrets = {
-            split: [n for n in numbers if split_of(f"guess/{n}") == split] for split in self.splits
-        }
+        self._secrets: dict[str, list[int]] = {split: [] for split in self.splits}
+        for secret in range(1, args.high + 1):
+            self._secrets[split_of(f"guess/{secret}")].append(secret)
 
     def reset(
         self, rng: np.random.Generator, *, split: str = "train", task_id: str | None = None

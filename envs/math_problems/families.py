@@ -32,8 +32,9 @@ Family = Callable[[int, int, int], Problem]
 
 def _with_digits(bits: int, digits: int) -> int:
     """An integer of exactly `digits` digits (one digit: zero included)."""
-    low = 10 ** (digits - 1) if digits > 1 else 0
-    return low + bits % (10**digits - low)
+    high: int = 10**digits
+    low = high // 10 if digits > 1 else 0
+    return low + bits % (high - low)
 
 
 def addition(first: int, second: int, digits: int) -> Problem:

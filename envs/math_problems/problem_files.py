@@ -43,8 +43,8 @@ def load_problems(path: Path) -> Splits:
     """Read one JSONL file, split by its questions, or a folder with one file a split.
 
     A folder holds `train.jsonl` and `test.jsonl`, and `validation.jsonl` or not: without it a
-    tenth of the training problems is set apart. A training problem whose question stands in
-    another split as well is left out.
+    tenth of the training problems is set apart. A problem whose question stands in the test
+    split, or in the validation split, is left out of the others.
 
     Raises:
         LmgymError: for a missing file, a row that is no JSON object, a missing column, or a gold
@@ -68,7 +68,7 @@ def load_gsm8k() -> Splits:
     if os.environ.get("LMGYM_DATA") and folder.is_dir():
         return load_problems(folder)
     try:
-        from datasets import load_dataset
+        from datasets import load_dataset  # pyright: ignore[reportMissingImports] # optional
     except ImportError:
         raise LmgymError(
             "GSM8K is not at hand: set LMGYM_DATA to a folder that holds gsm8k/train.jsonl and"
@@ -91,7 +91,9 @@ def _parsed(line: str, path: Path, number: int) -> Any:
 
 
 def _rows(stem: str, table: Iterable[Any], source: object) -> list[Row]:
-    rows = [_row(f"{stem}/{i + 1}", raw, f"row {i + 1} of '{source}'") for i, raw in enumerate(table)]
+    rows = [
+        _row(f"{stem}/{i + 1}", raw, f"row {i + 1} of '{source}'") for i, raw in enumerate(table)
+    ]
     if not rows:
         raise LmgymError(f"'{source}' holds no problems; it needs one JSON object a line")
     return rows
@@ -118,13 +120,16 @@ def _by_question(rows: list[Row]) -> Splits:
 
 
 def _disjoint(splits: Splits) -> Splits:
-    """Set a validation split apart where there is none; drop repeated questions from training."""
-    kept = {"test": splits["test"], "validation": splits.get("validation", []), "train": []}
-    held_out = {row.canonical for name in ("test", "validation") for row in kept[name]}
-    sets_apart = "validation" not in splits
-    for row in splits["train"]:
-        if row.canonical in held_out:
-            continue
-        is_validation = sets_apart and split_of(row.canonical) == "validation"
-        kept["validation" if is_validation else "train"].append(row)
-    return kept
+    """Set a validation split apart where there is none; a question stands in one split only."""
+    test = splits["test"]
+    validation = _without(splits.get("validation", []), test)
+    train = _without(splits["train"], test + validation)
+    if "validation" not in splits:
+        validation = [row for row in train if split_of(row.canonical) == "validation"]
+        train = _without(train, validation)
+    return {"train": train, "validation": validation, "test": test}
+
+
+def _without(rows: list[Row], held_out: list[Row]) -> list[Row]:
+    questions = {row.canonical for row in held_out}
+    return [row for row in rows if row.canonical not in questions]

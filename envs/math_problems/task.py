@@ -14,8 +14,8 @@ from lmgym.errors import LmgymError, unknown
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
 from lmgym.verification import verify_number
 
-from .problem_files import Row, load_gsm8k, load_problems
 from .families import FAMILIES, MAX_DIFFICULTY, Problem, problem_at, problems_in
+from .problem_files import Row, load_gsm8k, load_problems
 
 __all__ = ["MathArgs", "MathTask"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lmgym.errors import LmgymError
+from lmgym.errors import LmgymError, unknown
 from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource
 from lmgym.task import Verdict
 from lmgym.transcript import Transcript
@@ -57,17 +57,15 @@ class FunctionReward:
         self._function = function
         self.name = getattr(function, "__name__", type(function).__name__)
         parameters = inspect.signature(function).parameters.values()
+        named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
         self._takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
-        self._taken = {p.name for p in parameters}
+        self._taken = [p.name for p in named]
+        self._needed = [p.name for p in named if p.default is p.empty]
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Call the function once."""
-        columns = _columns(transcripts)
-        if not self._takes_all:
-            columns = {name: column for name, column in columns.items() if name in self._taken}
-        prompts = [t.prompt_text for t in transcripts]
         completions = [t.completion_text for t in transcripts]
-        rewards = list(self._function(prompts=prompts, completions=completions, **columns))
+        rewards = list(self._function(**self._arguments(transcripts, completions)))
         if len(rewards) != len(transcripts):
             raise LmgymError(
                 f"the reward function {self.name!r} returned {len(rewards)} rewards for"
@@ -83,27 +81,41 @@ class FunctionReward:
             )
         return RewardBatch(outcome, parts={self.name: outcome}, unscored=unscored)
 
+    def _arguments(
+        self, transcripts: Sequence[Transcript], completions: list[str]
+    ) -> dict[str, list[Any]]:
+        columns = _columns(transcripts)
+        columns |= {"prompts": [t.prompt_text for t in transcripts], "completions": completions}
+        for name in self._needed:
+            if name not in columns:
+                raise unknown(f"column of the reward function {self.name!r}", name, columns)
+        names = columns if self._takes_all else [n for n in self._taken if n in columns]
+        return {name: columns[name] for name in names}
+
 
 class ShuffledReward:
-    """A control: a source's rewards, handed out in a random order.
+    """A control: a source's rewards of whole episodes, handed out in a random order.
 
     Nothing can be learned from it; whatever improves under it is not due to the reward. It needs
     a batch to shuffle, so it works in rollouts and not in `step`.
     """
 
+    level = RewardLevel.OUTCOME
     is_causal = False
 
     def __init__(self, source: RewardSource | None = None, seed: int = 0) -> None:
         """Shuffle `source`, by default the verifier."""
         self.source = source or VerifierReward()
-        self.level = self.source.level
         self._rng = np.random.default_rng(seed)
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Score, then permute over the batch."""
         scored = self.source.score(transcripts)
-        outcome = scored.outcome[self._rng.permutation(len(transcripts))]
-        return RewardBatch(outcome, parts={"shuffled": outcome})
+        dense = scored.dense or [np.zeros(0)] * len(transcripts)
+        order = self._rng.permutation(len(transcripts))
+        outcome = (scored.outcome + [turns.sum() for turns in dense])[order]
+        unscored = None if scored.unscored is None else scored.unscored[order]
+        return RewardBatch(outcome, parts={"shuffled": outcome}, unscored=unscored)
 
 
 def _columns(transcripts: Sequence[Transcript]) -> dict[str, list[Any]]:

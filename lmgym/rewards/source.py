@@ -35,7 +35,7 @@ class RewardBatch:
         dense: for sources of level turn, the rewards of the turns so far, one array a transcript.
         parts: named parts of the outcome, each of shape (n,).
         unscored: True where no reward could be given, shape (n,): left out of baselines and
-            losses, never counted as zero.
+            losses, never counted as zero, whatever stands in `outcome`.
         std: how uncertain the source is, shape (n,), where it knows.
     """
 
@@ -61,6 +61,7 @@ class RewardSource(Protocol):
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """The rewards of the transcripts; errors are raised, never turned into a reward."""
+        ...
 
 
 Reward = str | RewardSource | Callable[..., Sequence[float | None]] | None
@@ -82,6 +83,8 @@ def make_source(reward: Reward) -> RewardSource | None:
             raise unknown("reward", reward, [*REWARDS, "none"], "or a function or RewardSource")
         source: Any = load(REWARDS[reward])()
         return _checked(source)
+    if isinstance(reward, type):
+        raise LmgymError(f"reward={reward.__name__} is a class; pass an instance of it")
     if isinstance(reward, RewardSource):
         return reward
     if callable(reward):

@@ -22,16 +22,19 @@ _NUMERAL = re.compile(
 )
 _LATEX_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?[0-9]{1,400})\}\{([0-9]{1,400})\}")
 _BOX = "\\boxed{"
+_BRACE = re.compile(r"\\boxed\{|[{}]")
+_SPACED_DIGITS = re.compile(r"[0-9.]\s+[0-9.]")
+_MAX_BOX = 2 * _MAX_DIGITS
 _CLOSES_A_TERM = ")]}"
 
 
 def verify_number(response: str, gold: Fraction) -> bool:
-    """Whether the answer of `response` equals `gold` exactly.
+    r"""Whether the answer of `response` equals `gold` exactly.
 
     Example:
         >>> verify_number("5 + 7 = 12, so the answer is 1,200.", Fraction(1200))
         True
-        >>> verify_number("It is \\\\boxed{\\\\frac{1}{2}}, not 3.", Fraction(1, 2))
+        >>> verify_number("It is \\boxed{\\frac{1}{2}}, not 3.", Fraction(1, 2))
         True
     """
     return last_number(response) == gold
@@ -70,7 +73,8 @@ def parse_gold(text: str) -> Fraction:
     answer = text.rpartition("####")[2].strip() if "####" in text else text.strip()
     boxed = _last_box(answer)
     answer = answer if boxed is None else boxed.strip()
-    value = parse_number(answer.replace("$", "").replace(" ", ""))
+    compact = answer.replace("$", "").replace(" ", "")
+    value = None if _SPACED_DIGITS.search(answer) else parse_number(compact)
     if value is None:
         raise LmgymError(
             f"the gold answer {answer[:60]!r} is not a number; allowed are integers, decimals,"
@@ -80,9 +84,7 @@ def parse_gold(text: str) -> Fraction:
 
 
 def _last_in(text: str) -> Fraction | None:
-    latex = None
-    for latex in _LATEX_FRACTION.finditer(text):
-        pass
+    *_, latex = [None, *_LATEX_FRACTION.finditer(text)]
     for match in reversed(list(_RUN.finditer(text, latex.end() if latex else 0))):
         value = parse_number(_trimmed(match, text))
         if value is not None:
@@ -99,17 +101,19 @@ def _trimmed(match: re.Match[str], text: str) -> str:
 
 
 def _last_box(text: str) -> str | None:
-    """The content of the last complete box, or None."""
-    start = text.rfind(_BOX)
-    while start >= 0:
-        depth = 1
-        first = start + len(_BOX)
-        for end in range(first, min(len(text), first + 2 * _MAX_DIGITS)):
-            depth += (text[end] == "{") - (text[end] == "}")
-            if depth == 0:
-                return text[first:end]
-        start = text.rfind(_BOX, 0, start)
-    return None
+    """The content of the complete box that opens last, or None; one pass over the braces."""
+    if _BOX not in text:
+        return None
+    opened: list[int] = []  # where the content of a box begins; -1 for any other brace
+    last = (-1, -1)
+    for brace in _BRACE.finditer(text):
+        if brace[0] != "}":
+            opened.append(-1 if brace[0] == "{" else brace.end())
+        elif opened:
+            start = opened.pop()
+            if start > last[0] and brace.start() - start <= _MAX_BOX:
+                last = (start, brace.start())
+    return text[slice(*last)] if last[0] >= 0 else None
 
 
 def _ratio(numerator: int | Fraction, denominator: int) -> Fraction | None:
