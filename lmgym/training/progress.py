@@ -34,8 +34,8 @@ _SHOWN: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 """Metrics that are shown, in this order; others are only in the logs."""
 
 _REFRESH_SECONDS = 0.2
-_PROMPT_CHARACTERS = 160
-_TEXT_CHARACTERS = 240
+_PROMPT_CHARACTERS = 80
+_TEXT_CHARACTERS = 160
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _STYLES = {True: "green", False: "red", None: ""}
 _MARKS = {True: "+", False: "-", None: " "}
@@ -192,7 +192,8 @@ class TrainingDisplay:
     def _text(self, text: str, style: str = "") -> Text:
         """Text that the console's encoding can hold."""
         encoding = self.console.encoding
-        return Text(text.encode(encoding, "backslashreplace").decode(encoding), style)
+        encodable = text.encode(encoding, "backslashreplace").decode(encoding)
+        return Text(encodable, style, overflow="fold")
 
 
 def visible(text: str, limit: int = 200) -> str:

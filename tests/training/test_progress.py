@@ -94,6 +94,12 @@ def test_any_encoding_of_the_output_will_do() -> None:
     assert r"\u2192 \U0001f600" in text
 
 
+def test_long_words_fold_in_any_encoding() -> None:
+    text = shown(True, Sample("q" * 500, "a" * 500, True), encoding="ascii")
+    assert "q" * 20 in text
+    assert "..." in text
+
+
 def test_only_the_first_answers_are_shown() -> None:
     text = shown(True, *(Sample(f"q{n}", "a") for n in range(9)))
     assert "q3" in text
