@@ -42,8 +42,10 @@ class EmbeddedArgs:
     """Width of the model."""
     n_layers: int = 2
     """Layers of the model."""
+    first_steps: int = 3000
+    """Batches of the other worlds alone, before the default problems are mixed in."""
     default_share: float = 0.4
-    """Share of the batches that come from the default problems; the other worlds share the rest."""
+    """Share of the default problems after that; the other worlds share the rest."""
     batch_size: int = 64
     """Demonstrations a batch."""
     lr: float = 3e-3
@@ -63,13 +65,13 @@ def train(args: EmbeddedArgs) -> Path:
     policy = new_policy(args.hidden_size, args.n_layers, args.seed)
     optimizer = torch.optim.AdamW(policy.model.parameters(), args.lr, betas=(0.9, 0.95))
     worlds = _worlds()
-    others = (1 - args.default_share) / (len(worlds) - 1)
-    shares = [args.default_share] + [others] * (len(worlds) - 1)
     tasks = list(worlds.values())
     default = RolloutCollector(policy, tasks[0], None)
     start = time.perf_counter()
     for step in range(args.max_steps):
-        task = tasks[rng.choice(len(tasks), p=shares)]
+        default_share = args.default_share if step >= args.first_steps else 0.0
+        is_default = rng.random() < default_share
+        task = tasks[0] if is_default else tasks[rng.integers(1, len(tasks))]
         n = max(8, args.batch_size // task.max_turns)
         loss = supervised_step(
             policy, optimizer, demonstrations(task, policy.renderer, rng, n), max_grad_norm=1.0
@@ -145,9 +147,9 @@ def _card(
             " some of their problems: a starting point for reinforcement learning.",
             "",
             f"- Data: demonstrations of the train splits of the worlds below, {steps:,} batches of"
-            f" {args.batch_size} (fewer in worlds of several turns), {args.default_share:.0%} of"
-            " them from the first. No problem of a validation or test split was trained on; the"
-            " validation split of the first said when to stop.",
+            f" {args.batch_size} (fewer in worlds of several turns): {args.first_steps:,} without"
+            f" the first world, then {args.default_share:.0%} from it. No problem of a validation"
+            " or test split was trained on; the validation split of the first said when to stop.",
             "- Command: `lmgym train embedded` (seed 0, one thread).",
             f"- Duration: {seconds:.0f} s on one CPU core.",
             "- Licence: MIT, as the package.",

@@ -1,0 +1,241 @@
+"""GRPO and its kin: group-relative policy optimisation without a value function.
+
+Sample G answers to each of P problems, compare each answer's reward with its group's mean, and
+push up the log-probability of what was better than the mean. GRPO (Shao et al., 2024), Dr. GRPO
+(Liu et al., 2025), DAPO's token mean and higher clip (Yu et al., 2025), GSPO (Zheng et al., 2025)
+and CISPO (MiniMax, 2025) differ in `loss` and `scale` alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmgym.errors import LmgymError
+from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.rewards.source import Reward
+from lmgym.rollouts import RolloutBatch
+from lmgym.training.advantages import Scale, group_advantages
+from lmgym.training.batches import Batch, batch_transcripts, split_by_tokens
+from lmgym.training.losses import LossKind, LossStats, global_normalizer, merge_stats, policy_loss
+from lmgym.training.session import LearnerArgs, TrainingSession, require_finite
+
+__all__ = ["GRPOArgs", "GRPOLearner", "train"]
+
+
+@dataclass(frozen=True)
+class GRPOArgs(LearnerArgs):
+    """Arguments of GRPO."""
+
+    reward: str = "verifier"
+    """What episodes are paid: verifier, or another registered reward."""
+    groups: int = 64
+    """Problems a batch."""
+    group_size: int = 4
+    """Answers to each problem."""
+    loss: LossKind = "grpo"
+    """The policy loss: grpo, dr_grpo, dapo, gspo or cispo."""
+    scale: Scale = "group"
+    """What centred rewards are divided by: the group's standard deviation, the batch's, or none
+    (Dr. GRPO)."""
+    clip_low: float | None = None
+    """Lower clip of the ratio; by default the one usual for the loss."""
+    clip_high: float | None = None
+    """Upper clip of the ratio; by default the one usual for the loss."""
+    beta: float = 0.0
+    """Weight of the KL penalty (k3) against the starting policy; 0 keeps no reference."""
+    epochs: int = 1
+    """Passes over a batch; more than one needs the clip."""
+    minibatches: int = 1
+    """Optimiser steps a pass."""
+    temperature: float = 1.0
+    """Of sampling; log-probabilities are those at this temperature."""
+    micro_tokens: int = 16_384
+    """Tokens of one forward pass, padding included; lower it when memory runs out."""
+    patience: int = 100
+    """Batches in a row without a learning signal after which training stops."""
+
+
+def train(
+    args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Reward = None
+) -> Path:
+    """Train on a world; returns the run folder.
+
+    Args:
+        args: of the learner.
+        env: id of the world.
+        world_args: its arguments.
+        reward: a function or source, in place of the name in `args`.
+    """
+    with TrainingSession("grpo", args, env, world_args, reward or args.reward) as session:
+        learner = GRPOLearner(session.policy, args, session.lr)
+        silent = 0
+        for update in session.updates():
+            start = time.perf_counter()
+            batch = session.collector.collect(
+                session.rng,
+                session.generator,
+                n_groups=args.groups,
+                group_size=args.group_size,
+                temperature=args.temperature,
+            )
+            sampled = time.perf_counter()
+            metrics = learner.step(batch, update)
+            silent = 0 if metrics["signal"] > 0 else silent + 1
+            _check_signal(silent, batch, args)
+            metrics["tokens_per_second"] = batch.lengths.sum() / (time.perf_counter() - start)
+            metrics["seconds/sampling"] = sampled - start
+            metrics["seconds/training"] = time.perf_counter() - sampled
+            session.log(metrics, batch)
+    return session.run.path
+
+
+class GRPOLearner:
+    """The update: rewards in, new weights out.
+
+    Args:
+        policy: is trained in place.
+        args: see `GRPOArgs`.
+        lr: learning rate of AdamW.
+    """
+
+    def __init__(self, policy: LanguagePolicy, args: GRPOArgs, lr: float) -> None:
+        """Make the optimiser, and the reference where the loss needs one."""
+        self.policy = policy
+        self.args = args
+        self.parameters = [p for p in policy.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.parameters, lr, betas=(0.9, 0.95), weight_decay=0.0)
+        self.reference = _frozen_copy(policy) if args.beta > 0 else None
+
+    def step(self, rollouts: RolloutBatch, update: int) -> dict[str, float]:
+        """Learn from a batch of rollouts; returns what to log.
+
+        Raises:
+            LmgymError: where the loss or its gradient is not finite; no weight is changed then.
+        """
+        args = self.args
+        rewards = torch.tensor(rollouts.rewards, dtype=torch.float32)
+        groups = torch.tensor([t.group_id for t in rollouts.transcripts])
+        scored = torch.tensor(rollouts.scored)
+        per_episode = group_advantages(rewards, groups, scale=args.scale, scored=scored)
+        metrics = {"signal": float((per_episode != 0).float().mean())}
+        if metrics["signal"] == 0.0:
+            return metrics
+        batch = batch_transcripts(
+            rollouts.transcripts, self.policy.renderer.pad_id, self.policy.device
+        )
+        advantages = per_episode.to(batch.ids.device)[batch.transcript]
+        old = self._logprobs(self.policy, batch) if self._is_off_policy else None
+        reference = None if self.reference is None else self._logprobs(self.reference, batch)
+        stats: list[LossStats] = []
+        for rows in self._minibatches(batch):
+            stats += self._optimize(batch, rows, advantages, old, reference, metrics, update)
+        self.policy.version += 1
+        merged = merge_stats(stats)
+        return metrics | {
+            "clip_fraction": merged.clip_fraction,
+            "approximate_kl": merged.approximate_kl,
+            "reference_kl": merged.reference_kl,
+        }
+
+    def _optimize(
+        self,
+        batch: Batch,
+        rows: Tensor,
+        advantages: Tensor,
+        old: Tensor | None,
+        reference: Tensor | None,
+        metrics: dict[str, float],
+        update: int,
+    ) -> list[LossStats]:
+        """One optimiser step on some rows of the batch, in micro-batches."""
+        args = self.args
+        normalizer = global_normalizer(args.loss, batch.target_mask[rows])
+        carries = advantages[rows] != 0 if self.reference is None else torch.ones_like(rows) > 0
+        rows = rows[carries]  # rows with advantage 0 have no gradient: the same step, sooner
+        self.optimizer.zero_grad()
+        total, stats = torch.zeros(()), []
+        for picked, micro in split_by_tokens(batch.select(rows), args.micro_tokens):
+            index, width = rows[picked], micro.ids.shape[1] - 1
+            logprobs = self.policy.token_logprobs(
+                micro.ids, micro.attention_mask, args.temperature
+            )
+            loss, stat = policy_loss(
+                logprobs,
+                logprobs.detach() if old is None else old[index, :width],
+                advantages[index],
+                micro.target_mask,
+                args.loss,
+                clip_low=args.clip_low,
+                clip_high=args.clip_high,
+                max_completion_length=args.max_tokens or int(batch.loss_mask.sum(1).max()),
+                normalizer=normalizer,
+                reference_logprobs=None if reference is None else reference[index, :width],
+                beta=args.beta,
+            )
+            loss.backward()
+            total = total + loss.detach().cpu()
+            stats.append(stat)
+            metrics |= _divergence(logprobs.detach(), micro)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, args.max_grad_norm)
+        require_finite(total, "loss", update)
+        require_finite(norm, "gradient norm", update)
+        self.optimizer.step()
+        metrics |= {"loss": float(total), "gradient_norm": float(norm)}
+        return stats
+
+    @property
+    def _is_off_policy(self) -> bool:
+        """Whether any optimiser step sees data that older weights drew."""
+        return self.args.epochs * self.args.minibatches > 1
+
+    def _minibatches(self, batch: Batch) -> list[Tensor]:
+        """Rows of each optimiser step; groups stay together, passes keep their order."""
+        parts = torch.arange(len(batch), device=batch.ids.device).chunk(self.args.minibatches)
+        return [rows for _ in range(self.args.epochs) for rows in parts]
+
+    @torch.no_grad()
+    def _logprobs(self, policy: LanguagePolicy, batch: Batch) -> Tensor:
+        """Log-probabilities of the batch under a policy, shape (B, T - 1)."""
+        found = torch.zeros(batch.targets.shape, device=batch.ids.device)
+        for rows, micro in split_by_tokens(batch, self.args.micro_tokens):
+            logprobs = policy.token_logprobs(
+                micro.ids, micro.attention_mask, self.args.temperature
+            )
+            found[rows, : logprobs.shape[1]] = logprobs
+        return found
+
+
+def _frozen_copy(policy: LanguagePolicy) -> LanguagePolicy:
+    return LanguagePolicy(copy.deepcopy(policy.model).requires_grad_(False), policy.renderer)
+
+
+def _divergence(logprobs: Tensor, micro: Batch) -> dict[str, float]:
+    """How far the sampler's log-probabilities are from the trainer's, and the entropy estimate."""
+    mask = micro.target_mask > 0
+    drawn = micro.target_logprobs[mask]
+    return {
+        "sampler_divergence": float((logprobs[mask] - drawn).abs().mean()),
+        "entropy": float(-drawn.mean()),
+    }
+
+
+def _check_signal(silent: int, batch: RolloutBatch, args: GRPOArgs) -> None:
+    """Stop where nothing can be learned: in batch after batch all answers are worth the same."""
+    if silent < args.patience:
+        return
+    rewards = np.unique(batch.rewards)
+    raise LmgymError(
+        f"no learning signal in {silent} batches: every group's rewards are equal (the last ones"
+        f" {rewards[:4].tolist()}). Where they are all low the problems are too hard for the"
+        " policy: choose easier ones, start from a better --model, or raise --group-size or"
+        " --temperature; where they are all high there is nothing left to learn"
+    )

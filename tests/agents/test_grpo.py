@@ -1,0 +1,184 @@
+"""GRPO: what it learns, what it refuses, and that a seed is a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lmgym.agents.embedded import new_policy
+from lmgym.agents.grpo import GRPOArgs, GRPOLearner, train
+from lmgym.errors import LmgymError
+from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.registry import make_task
+from lmgym.rewards.source import Reward, make_source
+from lmgym.rollouts import RolloutBatch, RolloutCollector
+from lmgym.training.losses import LossKind
+from lmgym.training.runs import read_metrics
+
+
+def share_of_a(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
+    return [text.count("a") / max(1, len(text)) for text in completions]
+
+
+def rollouts(policy: LanguagePolicy, seed: int, reward: Reward = share_of_a) -> RolloutBatch:
+    collector = RolloutCollector(
+        policy, make_task("lmgym/Copy-v0"), make_source(reward), max_tokens=4
+    )
+    generator = torch.Generator().manual_seed(seed)
+    return collector.collect(np.random.default_rng(seed), generator, n_groups=8, group_size=8)
+
+
+def learn(args: GRPOArgs, seed: int, updates: int) -> tuple[LanguagePolicy, list[float]]:
+    policy = new_policy(16, 1, seed)
+    learner = GRPOLearner(policy, args, args.lr or 0.02)
+    rewards = []
+    for update in range(updates):
+        batch = rollouts(policy, 1000 * seed + update)
+        learner.step(batch, update)
+        rewards.append(float(batch.rewards.mean()))
+    return policy, rewards
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("loss", ["grpo", "dr_grpo", "dapo", "gspo", "cispo"])
+def test_every_loss_learns_to_write_one_letter(loss: LossKind) -> None:
+    args = GRPOArgs(loss=loss, scale="none" if loss == "dr_grpo" else "group")
+    for seed in range(2):
+        _, rewards = learn(args, seed, updates=60)
+        assert np.mean(rewards[:5]) < 0.05
+        assert np.mean(rewards[-5:]) > 0.8
+
+
+@pytest.mark.learning
+def test_several_epochs_and_minibatches_learn_too() -> None:
+    _, rewards = learn(GRPOArgs(epochs=2, minibatches=2, clip_high=0.28), 0, updates=40)
+    assert np.mean(rewards[-5:]) > 0.6
+
+
+@pytest.mark.learning
+def test_a_kl_penalty_holds_the_policy_back() -> None:
+    free, _ = learn(GRPOArgs(), 0, updates=25)
+    held, _ = learn(GRPOArgs(beta=1.0), 0, updates=25)
+    start = new_policy(16, 1, 0)
+
+    def distance(policy: LanguagePolicy) -> float:
+        ids = torch.tensor([rollouts(start, 7).transcripts[0].segments[0].ids])
+        mask = torch.ones_like(ids)
+        with torch.no_grad():
+            moved = policy.token_logprobs(ids, mask) - start.token_logprobs(ids, mask)
+        return float(moved.abs().mean())
+
+    assert distance(held) < 0.5 * distance(free)
+
+
+def test_shuffled_rewards_teach_nothing() -> None:
+    policy = new_policy(16, 1, 0)
+    learner = GRPOLearner(policy, GRPOArgs(), 0.02)
+    from lmgym.rewards import FunctionReward, ShuffledReward
+
+    source = ShuffledReward(FunctionReward(share_of_a))
+    rewards = []
+    for update in range(40):
+        learner.step(rollouts(policy, update, source), update)
+        rewards.append(float(rollouts(policy, update).rewards.mean()))
+    assert np.mean(rewards[-5:]) < 0.3
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, _ = learn(GRPOArgs(), 3, updates=3)
+    second, _ = learn(GRPOArgs(), 3, updates=3)
+    pairs = zip(first.model.parameters(), second.model.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_micro_batches_give_the_same_step() -> None:
+    whole, _ = learn(GRPOArgs(), 1, updates=1)
+    split, _ = learn(GRPOArgs(micro_tokens=64), 1, updates=1)
+    pairs = zip(whole.model.parameters(), split.model.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+
+
+def test_the_sampler_and_the_trainer_agree() -> None:
+    policy = new_policy(16, 1, 0)
+    metrics = GRPOLearner(policy, GRPOArgs(), 0.01).step(rollouts(policy, 0), 0)
+    assert metrics["sampler_divergence"] < 1e-5
+    assert metrics["approximate_kl"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_batch_without_signal_changes_no_weight() -> None:
+    policy = new_policy(16, 1, 0)
+    before = [p.clone() for p in policy.model.parameters()]
+    metrics = GRPOLearner(policy, GRPOArgs(), 0.01).step(rollouts(policy, 0, "verifier"), 0)
+    assert metrics == {"signal": 0.0}
+    assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
+
+
+def test_unscored_episodes_carry_no_gradient() -> None:
+    policy = new_policy(16, 1, 0)
+
+    def unscored(prompts: list[str], completions: list[str]) -> list[None]:
+        return [None for _ in completions]
+
+    batch = rollouts(policy, 0, unscored)
+    assert not batch.scored.any()
+    assert GRPOLearner(policy, GRPOArgs(), 0.01).step(batch, 0) == {"signal": 0.0}
+
+
+def test_a_non_finite_loss_is_told_and_no_weight_is_changed() -> None:
+    policy = new_policy(16, 1, 0)
+    batch = rollouts(policy, 0)
+    with torch.no_grad():
+        next(policy.model.parameters())[97] = float("nan")
+    before = [p.clone() for p in policy.model.parameters()]
+    with pytest.raises(LmgymError, match="no weight was changed"):
+        GRPOLearner(policy, GRPOArgs(), 0.01).step(batch, 5)
+    pairs = zip(before, policy.model.parameters(), strict=True)
+    assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> dict[str, Any]:
+    new_policy(16, 1, 0).save(tmp_path / "policy")
+    return {
+        "model": str(tmp_path / "policy"),
+        "out": str(tmp_path / "run"),
+        "groups": 4,
+        "test_limit": 8,
+        "validation_limit": 8,
+    }
+
+
+def test_training_leaves_a_complete_run_folder(small: dict[str, Any]) -> None:
+    run = train(GRPOArgs(**small, updates=3, lr=0.01), "lmgym/Copy-v0", {}, share_of_a)
+    names = {path.name for path in run.iterdir()}
+    assert {"best", "last", "curve.png", "lmgym.json", "metrics.jsonl", "tensorboard"} <= names
+    rows = read_metrics(run)
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    assert {"reward", "accuracy", "entropy", "tokens_per_second", "signal"} <= set(rows[0])
+
+
+def test_training_stops_where_there_is_nothing_to_learn_from(small: dict[str, Any]) -> None:
+    with pytest.raises(LmgymError, match="no learning signal in 3 batches"):
+        train(GRPOArgs(**small, patience=3), "lmgym/Copy-v0", {})
+    assert (Path(small["out"]) / "last" / "model.safetensors").is_file()
+
+
+def test_a_non_finite_loss_keeps_the_last_good_checkpoint(
+    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(self: GRPOLearner, rollouts: RolloutBatch, update: int) -> dict[str, float]:
+        from lmgym.training.session import require_finite
+
+        require_finite(torch.tensor(float("nan")), "loss", update)
+        return {}
+
+    monkeypatch.setattr(GRPOLearner, "step", explode)
+    with pytest.raises(LmgymError, match="the loss is nan in update 0"):
+        train(GRPOArgs(**small), "lmgym/Copy-v0", {})
+    record = (Path(small["out"]) / "lmgym.json").read_text()
+    assert '"status": "failed: the loss is nan' in record
+    assert (Path(small["out"]) / "best" / "model.safetensors").is_file()
