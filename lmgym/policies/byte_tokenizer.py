@@ -36,7 +36,8 @@ def byte_tokenizer() -> Any:
     tokenizer.add_special_tokens(
         [AddedToken(text, special=True, normalized=False) for text in ByteRenderer.specials]
     )
-    wrapped = PreTrainedTokenizerFast(
+    wrap: Any = PreTrainedTokenizerFast  # untyped
+    wrapped = wrap(
         tokenizer_object=tokenizer,
         pad_token=_PAD,
         eos_token=_END,
@@ -47,10 +48,10 @@ def byte_tokenizer() -> Any:
 
 
 def is_byte_tokenizer(tokenizer: Any) -> bool:
-    """Whether a tokenizer of transformers has the ids and the template of the embedded one."""
+    """Whether a tokenizer of transformers is the embedded one: its ids, and no other template."""
     return (
         len(tokenizer) == ByteRenderer.vocab_size
-        and getattr(tokenizer, "chat_template", None) == _TEMPLATE
+        and getattr(tokenizer, "chat_template", None) in (None, _TEMPLATE)
         and all(
             tokenizer.convert_tokens_to_ids(text) == index
             for text, index in ByteRenderer.specials.items()

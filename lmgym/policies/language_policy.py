@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from lmgym.errors import LmgymError
 from lmgym.policies.byte_tokenizer import byte_tokenizer
-from lmgym.policies.cached import CachedDecoder
+from lmgym.policies.cached import CachedDecoder, accepted
 from lmgym.policies.llama import LlamaDecoder, supports
+from lmgym.policies.quiet import no_progress_bars
 from lmgym.policies.sampling import Decoder, Drawing, generate
 from lmgym.rendering import Renderer
 
@@ -50,10 +51,26 @@ class LanguagePolicy:
 
     Attributes:
         version: how often a learner has changed the weights; the learner counts it up.
+
+    Example:
+        >>> from transformers import LlamaConfig, LlamaForCausalLM
+        >>> from lmgym.rendering import ByteRenderer
+        >>> sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+        >>> config = LlamaConfig(vocab_size=262, num_hidden_layers=1, **sizes)
+        >>> policy = LanguagePolicy(LlamaForCausalLM(config), ByteRenderer())
+        >>> samples = policy.sample([[259, 49, 257, 260]], n=3, max_tokens=5)
+        >>> len(samples.ids), max(map(len, samples.ids)) <= 5
+        (3, True)
     """
 
     def __init__(self, model: Any, renderer: Renderer) -> None:
         """Put the model into evaluation mode."""
+        width = model.get_input_embeddings().weight.shape[0]
+        if width < renderer.vocab_size:
+            raise LmgymError(
+                f"the model has {width} ids, its renderer {renderer.name!r} {renderer.vocab_size};"
+                " give the renderer of the model's own tokenizer"
+            )
         self.model = model.eval()
         self.renderer = renderer
         self.version = 0
@@ -68,6 +85,12 @@ class LanguagePolicy:
     def n_parameters(self) -> int:
         """How many numbers the model has; shared ones count once."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def context(self) -> int | None:
+        """How many positions the model was made for; None where its config does not say."""
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        return positions if isinstance(positions, int) and positions > 0 else None
 
     def sample(
         self,
@@ -86,20 +109,33 @@ class LanguagePolicy:
 
         Args:
             prompts: ids, at least one a prompt.
+            n: completions of each prompt; the prompt is read once for all of them.
             max_tokens: how many ids a completion may have; one number, or one for each prompt.
+            temperature: logits are divided by it.
             greedy: take the most likely id; log-probabilities are still those at `temperature`.
             generator: the source of randomness; without one, a fresh seed of the system's.
         """
-        budgets = _budgets(prompts, n, max_tokens)
-        self._check(prompts, budgets[::n], temperature)
+        budgets = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else list(max_tokens)
+        self._check(prompts, n, budgets, temperature)
         self.model.eval()
         if generator is None and not greedy:
             generator = torch.Generator()
             generator.seed()
-        rows = [prompt for prompt in prompts for _ in range(n)]
         drawing = Drawing(temperature, greedy, generator)
-        drawn = generate(self._decoder(), rows, budgets, self.renderer.end_ids, drawing)
-        return Samples(*drawn, version=self.version)
+        ids: list[list[int]] = [[] for _ in range(n * len(prompts))]
+        logprobs: list[list[float]] = [[] for _ in ids]
+        for indices in self._batches(prompts):
+            rows = [index * n + copy for index in indices for copy in range(n)]
+            drawn = generate(
+                self._decoder(),
+                [prompts[row // n] for row in rows],
+                [budgets[row // n] for row in rows],
+                self.renderer.end_ids,
+                drawing,
+            )
+            for row, row_ids, row_logprobs in zip(rows, *drawn, strict=True):
+                ids[row], logprobs[row] = row_ids, row_logprobs
+        return Samples(ids, logprobs, self.version)
 
     def token_logprobs(
         self, ids: Tensor, attention_mask: Tensor, temperature: float = 1.0
@@ -116,61 +152,99 @@ class LanguagePolicy:
         """
         self.model.eval()
         ids, mask = ids.to(self.device), attention_mask.to(self.device)
-        positions = (mask.cumsum(1) - 1).clamp_(min=0)
-        out = self.model(ids, attention_mask=mask, position_ids=positions, use_cache=False)
+        inputs = {
+            "attention_mask": mask,
+            "position_ids": (mask.cumsum(1) - 1).clamp_(min=0),
+            "use_cache": False,
+        }
+        takes = accepted(self.model)
+        out = self.model(ids, **{name: inputs[name] for name in takes & inputs.keys()})
         logprobs = (out.logits[:, :-1].float() / temperature).log_softmax(-1)  # (B, T-1, V)
-        taken = logprobs.gather(2, ids[:, 1:, None]).squeeze(2)
+        taken: Tensor = logprobs.gather(2, ids[:, 1:, None]).squeeze(2)
         return taken.masked_fill((mask[:, 1:] * mask[:, :-1]) == 0, 0.0)
 
     def save(self, directory: str | Path) -> None:
         """Write a directory that `AutoModelForCausalLM` and `AutoTokenizer` open.
 
-        It is written beside its place and moved there at the end, so that a directory of this
-        name is complete or as it was.
+        It is written beside its place and moved there at the end, so that the weights in a
+        directory of this name are complete or as they were. Other files in it stay.
         """
         target = Path(directory).absolute()
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent:
-            written = Path(parent) / "new"
-            self._write(written)
+            new = Path(parent) / "new"
+            self._write(new)
             if target.exists():
+                _carry_over(target, new)
                 os.rename(target, Path(parent) / "old")
-            os.rename(written, target)
+            os.rename(new, target)
 
     def _write(self, directory: Path) -> None:
-        model = self.model
-        if getattr(model, "hf_quantizer", None) is not None:  # from GGUF: save_pretrained refuses
-            plain = type(model)(model.config)
-            plain.load_state_dict(model.state_dict())
-            plain.generation_config = model.generation_config
-            model = plain
-        model.save_pretrained(directory)
+        with no_progress_bars():
+            self.model.save_pretrained(directory)
+        generation = copy.deepcopy(self.model.generation_config)
+        generation.pad_token_id = self.renderer.pad_id
+        generation.eos_token_id = sorted(self.renderer.end_ids)
+        generation.save_pretrained(directory)
         tokenizer = getattr(self.renderer, "tokenizer", None) or byte_tokenizer()
-        tokenizer.save_pretrained(directory)
+        # One file less, which no packaging rule can drop: the template goes into the config.
+        tokenizer.save_pretrained(directory, save_jinja_files=False)
 
     def _decoder(self) -> Decoder:
         """The fastest decoder that computes what the model computes."""
         pad_id = self.renderer.pad_id
-        return (LlamaDecoder if supports(self.model) else CachedDecoder)(self.model, pad_id)
+        if supports(self.model):
+            return LlamaDecoder(self.model, pad_id)
+        return CachedDecoder(self.model, pad_id)
+
+    def _batches(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The prompts that may be read together, by index."""
+        if supports(self.model) or CachedDecoder.pads_for(self.model):
+            return [list(range(len(prompts)))]
+        lengths = sorted({len(prompt) for prompt in prompts})
+        return [[i for i, p in enumerate(prompts) if len(p) == length] for length in lengths]
 
     def _check(
-        self, prompts: Sequence[Sequence[int]], budgets: Sequence[int], temperature: float
+        self, prompts: Sequence[Sequence[int]], n: int, budgets: list[int], temperature: float
     ) -> None:
         """Raise where a request cannot be met."""
+        if len(budgets) != len(prompts):
+            raise LmgymError(
+                f"max_tokens has {len(budgets)} entries for {len(prompts)} prompts; give one"
+                " number, or one for each prompt"
+            )
+        if n < 1 or min(budgets, default=0) < 0:
+            raise LmgymError(f"n is {n} and max_tokens {budgets}; n starts at 1, max_tokens at 0")
         if not temperature > 0:
             raise LmgymError(
-                f"temperature {temperature} is not positive; for the most likely ids use greedy=True"
+                f"temperature {temperature} is not positive; use greedy=True for the likeliest ids"
+            )
+        for index, (prompt, budget) in enumerate(zip(prompts, budgets, strict=True)):
+            self._check_prompt(index, prompt, budget)
+
+    def _check_prompt(self, index: int, prompt: Sequence[int], budget: int) -> None:
+        if not prompt:
+            raise LmgymError(
+                f"prompt {index} is empty; a model needs at least one id to go on from"
+            )
+        needed, context = len(prompt) + budget, self.context
+        if context is not None and needed > context:
+            raise LmgymError(
+                f"prompt {index} has {len(prompt)} ids and may draw {budget}, but the model has"
+                f" {context} positions; shorten the prompt or lower max_tokens"
             )
 
 
-def _budgets(
-    prompts: Sequence[Sequence[int]], n: int, max_tokens: int | Sequence[int]
-) -> list[int]:
-    """One budget for each row."""
-    each = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else list(max_tokens)
-    if len(each) != len(prompts):
-        raise LmgymError(
-            f"max_tokens has {len(each)} entries for {len(prompts)} prompts; give one number, or"
-            " one for each prompt"
-        )
-    return [budget for budget in each for _ in range(n)]
+_MODEL_FILES = ("model", "tokenizer", "chat_template", "special_tokens_map")
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Give `new` the files of `old` that it lacks, those of the old model excepted.
+
+    Linked, not copied: a log that is being written goes on.
+    """
+    for path in old.rglob("*"):
+        place = new / path.relative_to(old)
+        if path.is_file() and not place.exists() and not path.name.startswith(_MODEL_FILES):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, place)

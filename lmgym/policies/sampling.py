@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from lmgym.errors import LmgymError
+
 __all__ = ["Decoder", "Drawing", "generate", "left_padded"]
 
 Drawn = tuple[list[list[int]], list[list[float]]]
@@ -24,12 +26,12 @@ class Decoder(Protocol):
 
     Attributes:
         device: where its tensors live.
-        vocab_size: the width of its logits.
-        drops_rows: whether `keep` is available.
+        pads: whether prompts of different lengths may be read together.
+        drops_rows: whether `keep` is available; known after `prefill`.
     """
 
     device: torch.device
-    vocab_size: int
+    pads: bool
     drops_rows: bool
 
     def prefill(self, prompts: Sequence[Sequence[int]], parents: Tensor) -> Tensor:
@@ -42,12 +44,15 @@ class Decoder(Protocol):
         Returns:
             The logits of the first new id, shape (B, V).
         """
+        ...
 
     def step(self, ids: Tensor) -> Tensor:
         """Append one id to each row, shape (B,), and return the next logits, shape (B, V)."""
+        ...
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +122,8 @@ def generate(
         distinct[prompt] = index
     parents = torch.tensor([distinct[tuple(prompts[row])] for row in running])
     with torch.inference_mode():
-        rows = _Rows(decoder, budgets, running, end_ids, drawing)
         logits = decoder.prefill(list(distinct), parents.to(decoder.device))
+        rows = _Rows(decoder, budgets, running, end_ids, drawing, vocab_size=logits.shape[1])
         while rows.draw(logits):
             logits = decoder.step(rows.last_ids)
         return rows.result()
@@ -146,6 +151,7 @@ class _Rows:
         running: list[int],
         end_ids: frozenset[int],
         drawing: Drawing,
+        vocab_size: int,
     ) -> None:
         device = decoder.device
         self.decoder = decoder
@@ -157,8 +163,8 @@ class _Rows:
         self.stops = {budgets[row] for row in running}
         self.steps = max(self.stops)
         self.uniforms = drawing.uniforms(self.steps, len(budgets), device)[:, self.rows]
-        self.is_end = torch.zeros(decoder.vocab_size, dtype=torch.bool, device=device)
-        self.is_end[[i for i in end_ids if i < decoder.vocab_size]] = True
+        self.is_end = torch.zeros(vocab_size, dtype=torch.bool, device=device)
+        self.is_end[[i for i in end_ids if i < vocab_size]] = True
         self.finished = torch.zeros(len(running), dtype=torch.bool, device=device)
         self.drawn: list[tuple[Tensor, Tensor]] = []
         self.ids = torch.zeros(self.steps, len(budgets), dtype=torch.long, device=device)
@@ -185,6 +191,11 @@ class _Rows:
     def result(self) -> Drawn:
         """What each row drew, up to and including its end id."""
         self._flush()
+        if bool(self.logprobs.isnan().any()):
+            raise LmgymError(
+                "the model's logits are not numbers: its weights have diverged or are broken;"
+                " go back to an earlier checkpoint, or train with a lower learning rate"
+            )
         steps = torch.arange(1, self.steps + 1, device=self.ids.device)[:, None]
         ends = torch.where(self.is_end[self.ids], steps, self.steps).amin(0)
         lengths = torch.minimum(ends, self.budgets).tolist()
