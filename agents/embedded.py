@@ -68,6 +68,7 @@ def train(args: EmbeddedArgs) -> Path:
     tasks = list(worlds.values())
     default = RolloutCollector(policy, tasks[0], None)
     start = time.perf_counter()
+    step = 0
     for step in range(args.max_steps):
         default_share = args.default_share if step >= args.first_steps else 0.0
         is_default = rng.random() < default_share

@@ -64,9 +64,7 @@ class GRPOArgs(LearnerArgs):
     """Batches in a row without a learning signal after which training stops."""
 
 
-def train(
-    args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Reward = None
-) -> Path:
+def train(args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Reward = None) -> Path:
     """Train on a world; returns the run folder.
 
     Args:
@@ -140,7 +138,9 @@ class GRPOLearner:
             stats += self._optimize(batch, rows, advantages, old, reference, metrics, update)
         self.policy.version += 1
         merged = merge_stats(stats)
+        drawn = batch.target_logprobs[batch.target_mask > 0]
         return metrics | {
+            "entropy": float(-drawn.mean()),  # of the sampled ids: an unbiased estimate
             "clip_fraction": merged.clip_fraction,
             "approximate_kl": merged.approximate_kl,
             "reference_kl": merged.reference_kl,
@@ -162,12 +162,11 @@ class GRPOLearner:
         carries = advantages[rows] != 0 if self.reference is None else torch.ones_like(rows) > 0
         rows = rows[carries]  # rows with advantage 0 have no gradient: the same step, sooner
         self.optimizer.zero_grad()
-        total, stats = torch.zeros(()), []
+        total, divergence = torch.zeros(()), 0.0
+        stats: list[LossStats] = []
         for picked, micro in split_by_tokens(batch.select(rows), args.micro_tokens):
             index, width = rows[picked], micro.ids.shape[1] - 1
-            logprobs = self.policy.token_logprobs(
-                micro.ids, micro.attention_mask, args.temperature
-            )
+            logprobs = self.policy.token_logprobs(micro.ids, micro.attention_mask, args.temperature)
             loss, stat = policy_loss(
                 logprobs,
                 logprobs.detach() if old is None else old[index, :width],
@@ -181,15 +180,17 @@ class GRPOLearner:
                 reference_logprobs=None if reference is None else reference[index, :width],
                 beta=args.beta,
             )
-            loss.backward()
+            torch.autograd.backward(loss)
             total = total + loss.detach().cpu()
             stats.append(stat)
-            metrics |= _divergence(logprobs.detach(), micro)
+            apart = (logprobs.detach() - micro.target_logprobs).abs() * micro.target_mask
+            divergence += float(apart.sum())
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, args.max_grad_norm)
         require_finite(total, "loss", update)
         require_finite(norm, "gradient norm", update)
         self.optimizer.step()
-        metrics |= {"loss": float(total), "gradient_norm": float(norm)}
+        metrics["loss"], metrics["gradient_norm"] = float(total), float(norm)
+        metrics["sampler_divergence"] = divergence / sum(stat.n_tokens for stat in stats)
         return stats
 
     @property
@@ -198,7 +199,7 @@ class GRPOLearner:
         return self.args.epochs * self.args.minibatches > 1
 
     def _minibatches(self, batch: Batch) -> list[Tensor]:
-        """Rows of each optimiser step; groups stay together, passes keep their order."""
+        """Rows of each optimiser step, in the order of the batch."""
         parts = torch.arange(len(batch), device=batch.ids.device).chunk(self.args.minibatches)
         return [rows for _ in range(self.args.epochs) for rows in parts]
 
@@ -207,25 +208,13 @@ class GRPOLearner:
         """Log-probabilities of the batch under a policy, shape (B, T - 1)."""
         found = torch.zeros(batch.targets.shape, device=batch.ids.device)
         for rows, micro in split_by_tokens(batch, self.args.micro_tokens):
-            logprobs = policy.token_logprobs(
-                micro.ids, micro.attention_mask, self.args.temperature
-            )
+            logprobs = policy.token_logprobs(micro.ids, micro.attention_mask, self.args.temperature)
             found[rows, : logprobs.shape[1]] = logprobs
         return found
 
 
 def _frozen_copy(policy: LanguagePolicy) -> LanguagePolicy:
     return LanguagePolicy(copy.deepcopy(policy.model).requires_grad_(False), policy.renderer)
-
-
-def _divergence(logprobs: Tensor, micro: Batch) -> dict[str, float]:
-    """How far the sampler's log-probabilities are from the trainer's, and the entropy estimate."""
-    mask = micro.target_mask > 0
-    drawn = micro.target_logprobs[mask]
-    return {
-        "sampler_divergence": float((logprobs[mask] - drawn).abs().mean()),
-        "entropy": float(-drawn.mean()),
-    }
 
 
 def _check_signal(silent: int, batch: RolloutBatch, args: GRPOArgs) -> None:

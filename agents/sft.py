@@ -85,7 +85,7 @@ def supervised_step(
     for _, micro in split_by_tokens(batch, micro_tokens):
         logprobs = policy.token_logprobs(micro.ids, micro.attention_mask)
         loss = -(logprobs * micro.target_mask).sum() / n_tokens
-        loss.backward()
+        torch.autograd.backward(loss)
         total = total + loss.detach().cpu()
     norm = torch.nn.utils.clip_grad_norm_(policy.model.parameters(), max_grad_norm)
     require_finite(total, "loss", update)

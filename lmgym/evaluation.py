@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmgym.rollouts import RolloutBatch, RolloutCollector
-from lmgym.training.statistics import mean_interval, wilson_interval
+from lmgym.training.uncertainty import mean_interval, wilson_interval
 from lmgym.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ def evaluate(
     greedy_batches = list(run(1, greedy=True))
     correct = np.concatenate([batch.successes for batch in greedy_batches])
     transcripts = [t for batch in greedy_batches for t in batch.transcripts]
-    rates = [b.successes.reshape(-1, samples).mean(1) for b in run(samples, False)] if samples else []
+    rates = (
+        [b.successes.reshape(-1, samples).mean(1) for b in run(samples, False)] if samples else []
+    )
     sampled = mean_interval(np.concatenate(rates).tolist()) if rates else None
     return Evaluation(
         split=split,

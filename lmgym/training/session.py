@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,13 +125,14 @@ class TrainingSession:
 
     def __enter__(self) -> TrainingSession:
         """Measure the test split and start the clock."""
-        print = self._display.print
-        print(
+        self._display.print(
             f"policy {self.args.model}: {self.policy.n_parameters:,} parameters on"
             f" {self.policy.device}, learning rate {self.lr:g}, run folder {self.run.path}"
         )
         self._before = self._evaluate("test")
-        print(f"before, on {self._before.n} test problems: greedy {self._before.greedy:.1%}")
+        self._display.print(
+            f"before, on {self._before.n} test problems: greedy {self._before.greedy:.1%}"
+        )
         self._interrupt.__enter__()
         self._display.__enter__()
         self._started = time.perf_counter()
