@@ -161,15 +161,18 @@ class GRPOLearner:
         normalizer = global_normalizer(args.loss, batch.target_mask[rows])
         carries = advantages[rows] != 0 if self.reference is None else torch.ones_like(rows) > 0
         rows = rows[carries]  # rows with advantage 0 have no gradient: the same step, sooner
+        if not len(rows):
+            return []
         self.optimizer.zero_grad()
         total, divergence = torch.zeros(()), 0.0
         stats: list[LossStats] = []
         for picked, micro in split_by_tokens(batch.select(rows), args.micro_tokens):
             index, width = rows[picked], micro.ids.shape[1] - 1
             logprobs = self.policy.token_logprobs(micro.ids, micro.attention_mask, args.temperature)
+            before = logprobs.detach() if old is None else old[index, :width]
             loss, stat = policy_loss(
                 logprobs,
-                logprobs.detach() if old is None else old[index, :width],
+                before,
                 advantages[index],
                 micro.target_mask,
                 args.loss,
@@ -183,7 +186,7 @@ class GRPOLearner:
             torch.autograd.backward(loss)
             total = total + loss.detach().cpu()
             stats.append(stat)
-            apart = (logprobs.detach() - micro.target_logprobs).abs() * micro.target_mask
+            apart = (before - micro.target_logprobs).abs() * micro.target_mask
             divergence += float(apart.sum())
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, args.max_grad_norm)
         require_finite(total, "loss", update)
