@@ -1,0 +1,89 @@
+"""Evaluation: figures of a split, from verdicts and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lmgym.agents.embedded import new_policy
+from lmgym.evaluation import evaluate
+from lmgym.policies.language_policy import LanguagePolicy, Samples
+from lmgym.registry import make_task
+from lmgym.rewards import make_source
+from lmgym.rollouts import RolloutCollector
+
+
+class Clever(LanguagePolicy):
+    """Adds correctly when greedy, and every second time when sampling."""
+
+    def sample(self, prompts, n=1, *, max_tokens, greedy=False, **kwargs):  # type: ignore[no-untyped-def,override]
+        ids = []
+        for row, prompt in enumerate(prompts):
+            question = bytes(i for i in prompt if i < 256).decode()
+            left, right = question.rstrip("=").split("+")
+            is_right = greedy or row % 2 == 0
+            answer = str(int(left) + int(right)) if is_right else "0"
+            ids.append([*answer.encode(), 257])
+        return Samples(ids, [[0.0] * len(row) for row in ids], 0)
+
+
+@pytest.fixture
+def collector() -> RolloutCollector:
+    base = new_policy(16, 1, 0)
+    clever = Clever(base.model, base.renderer)
+    return RolloutCollector(clever, make_task("lmgym/Math-v0"), None)
+
+
+def test_greedy_and_sampled_are_told_apart(collector: RolloutCollector) -> None:
+    found = evaluate(collector, None, split="test", limit=50, samples=4)
+    assert (found.n, found.greedy, found.pass_at_1) == (50, 1.0, 0.5)
+    assert found.greedy_interval[0] > 0.9
+    assert found.as_dict()["pass@1_interval"] == [0.5, 0.5]
+
+
+def test_without_samples_there_is_no_pass_at_1(collector: RolloutCollector) -> None:
+    found = evaluate(collector, None, split="validation", limit=8, samples=0)
+    assert found.pass_at_1 is None
+    assert "pass@1" not in found.as_dict()
+
+
+def test_the_batch_size_changes_nothing(collector: RolloutCollector) -> None:
+    one = evaluate(collector, None, limit=30, samples=2, batch_size=4)
+    other = evaluate(collector, None, limit=30, samples=2, batch_size=100)
+    assert one.as_dict() == other.as_dict()
+
+
+def test_progress_counts_every_episode(collector: RolloutCollector) -> None:
+    seen: list[tuple[int, int]] = []
+    evaluate(
+        collector, None, limit=10, samples=2, batch_size=10, on_progress=lambda *a: seen.append(a)
+    )
+    assert seen[-1] == (30, 30)
+    assert seen == sorted(seen)
+
+
+def test_the_reward_plays_no_part() -> None:
+    base = new_policy(16, 1, 0)
+    generous = RolloutCollector(
+        base,
+        make_task("lmgym/Math-v0"),
+        make_source(lambda prompts, completions: [1.0] * len(prompts)),
+    )
+    assert evaluate(generous, torch.Generator().manual_seed(0), limit=16).greedy == 0.0
+
+
+def test_evaluation_uses_distinct_problems_of_its_split() -> None:
+    task = make_task("lmgym/Math-v0")
+    splits = {split: task.task_ids(split, 300) for split in task.splits}
+    rng = np.random.default_rng(0)
+    questions = {
+        split: {
+            "+".join(sorted(task.reset(rng, task_id=i).columns["question"].strip("=").split("+")))
+            for i in ids
+        }
+        for split, ids in splits.items()
+    }
+    assert all(len(found) == len(splits[split]) for split, found in questions.items())
+    assert not questions["train"] & questions["test"]
+    assert not questions["validation"] & (questions["test"] | questions["train"])
