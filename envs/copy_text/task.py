@@ -49,7 +49,8 @@ class CopyTask(Task[str]):
 
     Info:
         At reset `task_id` and `prompt_text`; at the end `text`, `n_tokens`, `response_ids`,
-        `role_ids`, `loss_mask`, `verdict`, `reward_parts`, `is_success`.
+        `role_ids`, `loss_mask`, `verdict`, `reward_parts`, `is_success`. At level chunk
+        `n_tokens` counts the ids of each step; at level message `messages` is there throughout.
 
     Arguments:
         {arguments}

@@ -61,6 +61,8 @@ class GuessNumberTask(Task[GuessState]):
     Info:
         At reset `task_id` and `prompt_text`; at a turn's end `text` and `n_tokens`; at the end
         also `response_ids`, `role_ids`, `loss_mask`, `verdict`, `reward_parts`, `is_success`.
+        At level chunk `n_tokens` counts the ids of each step; at level message `messages` is
+        there throughout.
 
     Arguments:
         {arguments}
