@@ -147,8 +147,9 @@ class ChatRenderer:
         self.tokenizer = tokenizer
         self.name = name
         self.vocab_size: int = max(tokenizer.get_vocab().values()) + 1
-        specials = tuple(t.content for t in tokenizer.added_tokens_decoder.values())
-        self._unsafe_texts = (*specials, *_PLACEHOLDER.split("{}"))
+        added = tokenizer.added_tokens_decoder.values()
+        self._unsafe_texts = (*(token.content for token in added), *_PLACEHOLDER.split("{}"))
+        self._forgeable = self._delimiters_in_disguise()
         eos: int | None = tokenizer.eos_token_id
         close = self._template_close()
         ends = [i for i in (close, eos, *end_ids) if i is not None]
@@ -159,14 +160,17 @@ class ChatRenderer:
             )
         self.end_id: int = ends[0]
         self.end_ids: frozenset[int] = frozenset(ends)
-        self.masked_ids: frozenset[int] = frozenset(tokenizer.all_special_ids) - self.end_ids
+        specials = {i for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+        self.masked_ids: frozenset[int] = frozenset(specials) - self.end_ids
         pad: int | None = tokenizer.pad_token_id
         self.pad_id: int = self.end_id if pad is None else pad
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain text; spelled special tokens are read as their letters."""
-        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
-        ids: list[int] = encoded["input_ids"]
+        ids: list[int] = []
+        for piece in self._without_delimiters(text):
+            encoded = self.tokenizer(piece, add_special_tokens=False, split_special_tokens=True)
+            ids += encoded["input_ids"]
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -185,6 +189,15 @@ class ChatRenderer:
         ids, roles = self._rendered(said, messages)
         close = self._length_of_close(ids) if last_id in self.end_ids else 0
         return ids[close:], roles[close:]
+
+    def _without_delimiters(self, text: str) -> list[str]:
+        """Pieces of `text`, cut so that none holds a delimiter that is not split by itself."""
+        pieces: list[str] = []
+        while self._forgeable and (found := self._forgeable.search(text)):
+            cut = found.start() + 1
+            pieces.append(text[:cut])
+            text = text[cut:]
+        return [*pieces, text]
 
     def _length_of_close(self, ids: list[int]) -> int:
         """How many of the first ids close a turn: an end id, white space before it or not."""
@@ -267,6 +280,14 @@ class ChatRenderer:
             dialogue, tokenize=False, add_generation_prompt=opens_turn
         )
         return text
+
+    def _delimiters_in_disguise(self) -> re.Pattern[str] | None:
+        """Matches the template's delimiters that the tokenizer does not declare as special."""
+        dialogue = [Message(Role.USER, "?"), Message(Role.ASSISTANT, "!")]
+        written = self._template(dialogue, opens_turn=True)
+        added = self.tokenizer.added_tokens_decoder.values()
+        texts = [t.content for t in added if not t.special and t.content in written]
+        return re.compile("|".join(map(re.escape, texts))) if texts else None
 
     def _template_close(self) -> int | None:
         """The special id with which the template closes an agent's turn, if it has one."""
