@@ -227,6 +227,12 @@ class LanguagePolicy:
             raise LmgymError(
                 f"prompt {index} is empty; a model needs at least one id to go on from"
             )
+        width = self.model.get_input_embeddings().weight.shape[0]
+        strange = [i for i in (min(prompt), max(prompt)) if not 0 <= i < width]
+        if strange:
+            raise LmgymError(
+                f"prompt {index} has the id {strange[0]}; ids go from 0 to {width - 1}"
+            )
         needed, context = len(prompt) + budget, self.context
         if context is not None and needed > context:
             raise LmgymError(

@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import re
 import struct
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ _DTYPES = {
     "fp16": "float16",
     "float16": "float16",
 }
+_BROKEN = (OSError, ValueError, RuntimeError, LookupError, AttributeError, TypeError)
+"""What transformers raises over a file that is not what its name says."""
+
 _FORMS = "give embedded, a model directory, FILE.gguf or a hub id such as owner/model"
 
 
@@ -250,15 +254,19 @@ def _end_ids(config: Any) -> list[int]:
 @contextmanager
 def _readable(source: _Source) -> Iterator[None]:
     """Turns what transformers raises over a file into one sentence about it."""
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     try:
         yield
     except LmgymError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, struct.error) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise LmgymError(f"{source.given} cannot be read: {reason}") from error
+    except (*_BROKEN, SafetensorError, StrictDataclassError, struct.error) as error:
+        reason = textwrap.shorten(str(error), 300)
+        raise LmgymError(
+            f"{source.given} cannot be read ({type(error).__name__}: {reason}); it is broken, or"
+            " of a kind that this version of transformers does not know"
+        ) from error
 
 
 def _check_device(name: str) -> torch.device:
