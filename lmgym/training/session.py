@@ -129,10 +129,14 @@ class TrainingSession:
             f"policy {self.args.model}: {self.policy.n_parameters:,} parameters on"
             f" {self.policy.device}, learning rate {self.lr:g}, run folder {self.run.path}"
         )
-        self._before = self._evaluate("test")
-        self._display.print(
-            f"before, on {self._before.n} test problems: greedy {self._before.greedy:.1%}"
-        )
+        try:
+            self._before = self._evaluate("test")
+        except BaseException as error:
+            self._record(f"failed: {error}", {})
+            self.run.close()
+            raise
+        found = self._before
+        self._display.print(f"before, on {found.n} test problems: greedy {found.greedy:.1%}")
         self._interrupt.__enter__()
         self._display.__enter__()
         self._started = time.perf_counter()
@@ -188,7 +192,8 @@ class TrainingSession:
         self._validate()
         self._save("last")
         best = self.run.path / "best"
-        self.policy.model.load_state_dict(load_policy(best, dtype="float32").model.state_dict())
+        chosen = load_policy(best, device=self.args.device, dtype=self.args.dtype)
+        self.policy.model.load_state_dict(chosen.model.state_dict())
         after = self._evaluate("test")
         before = self._before
         figures = {"before": before.as_dict(), "after": after.as_dict()}

@@ -1,0 +1,119 @@
+"""The training session: selected on validation, reported on test, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lmgym.agents.embedded import new_policy
+from lmgym.errors import LmgymError
+from lmgym.policies.loading import load_policy
+from lmgym.registry import make_task
+from lmgym.training.session import LearnerArgs, TrainingSession, require_finite
+
+
+@pytest.fixture
+def args(tmp_path: Path) -> dict[str, Any]:
+    new_policy(16, 1, 0).save(tmp_path / "policy")
+    return {
+        "model": str(tmp_path / "policy"),
+        "out": str(tmp_path / "run"),
+        "test_limit": 4,
+        "test_samples": 1,
+        "validation_limit": 4,
+    }
+
+
+def run(args: dict[str, Any], updates: int = 2) -> TrainingSession:
+    given = LearnerArgs(**args, updates=updates)
+    with TrainingSession("none", given, "lmgym/Math-v0", {}, "verifier") as session:
+        for _ in session.updates():
+            batch = session.collector.collect(session.rng, session.generator, n_groups=2)
+            session.log({}, batch)
+    return session
+
+
+def test_the_record_holds_the_test_figures_and_the_seconds(args: dict[str, Any]) -> None:
+    record = json.loads((run(args).run.path / "lmgym.json").read_text())
+    assert record["status"] == "finished"
+    assert record["updates"] == 2
+    assert record["seconds"] > 0
+    for moment in ("before", "after"):
+        figures = record[moment]
+        assert figures["split"] == "test"
+        assert {"greedy", "greedy_interval", "pass@1", "pass@1_interval"} <= set(figures)
+    assert record["args"]["model"] == args["model"]
+
+
+def test_the_test_split_is_touched_before_and_after_and_by_nothing_else(
+    args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits: list[str] = []
+    task_class = type(make_task("lmgym/Math-v0"))
+    original = task_class.task_ids
+
+    def watched(self: Any, split: str, limit: int) -> list[str]:
+        splits.append(split)
+        return original(self, split, limit)
+
+    monkeypatch.setattr(task_class, "task_ids", watched)
+    run(args)
+    assert splits[0] == splits[-1] == "test"
+    assert set(splits[1:-1]) == {"validation"}
+
+
+def test_the_best_checkpoint_by_validation_is_the_one_reported(
+    args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.9, 0.1])  # at the start, after the first update, at the end
+    original = TrainingSession._evaluate
+
+    def scored(self: TrainingSession, split: str) -> Any:
+        from dataclasses import replace
+
+        found = original(self, split)
+        return found if split == "test" else replace(found, greedy=next(scores))
+
+    monkeypatch.setattr(TrainingSession, "_evaluate", scored)
+    given = LearnerArgs(**args, updates=2, validate_every=0.0)
+    marks = []
+    with TrainingSession("none", given, "lmgym/Math-v0", {}) as session:
+        weight = next(session.policy.model.parameters())
+        for update in session.updates():
+            if update == 1:
+                session._next_validation = float("inf")
+            with torch.no_grad():
+                weight += 1.0
+            marks.append(weight[0, 0].item())
+    best = next(load_policy(session.run.path / "best").model.parameters())
+    last = next(load_policy(session.run.path / "last").model.parameters())
+    assert best[0, 0].item() == pytest.approx(marks[0])
+    assert last[0, 0].item() == pytest.approx(marks[1])
+    assert next(session.policy.model.parameters())[0, 0].item() == pytest.approx(marks[0])
+
+
+def test_an_error_keeps_the_weights_and_says_why(args: dict[str, Any]) -> None:
+    with (
+        pytest.raises(LmgymError, match="the loss is nan"),
+        TrainingSession("none", LearnerArgs(**args), "lmgym/Math-v0", {}) as session,
+    ):
+        for update in session.updates():
+            require_finite(torch.tensor(float("nan")), "loss", update)
+    record = json.loads((session.run.path / "lmgym.json").read_text())
+    assert record["status"].startswith("failed: the loss is nan in update 0")
+    assert (session.run.path / "last" / "model.safetensors").is_file()
+
+
+def test_bad_arguments_leave_no_folder_behind(args: dict[str, Any]) -> None:
+    for env, world, reward in [
+        ("lmgym/Mth-v0", {}, "verifier"),
+        ("lmgym/Math-v0", {"problems": "adition"}, "verifier"),
+        ("lmgym/Math-v0", {}, "verifer"),
+    ]:
+        with pytest.raises(LmgymError, match="unknown"):
+            TrainingSession("none", LearnerArgs(**args), env, world, reward)
+    assert not Path(args["out"]).exists()
