@@ -1,0 +1,89 @@
+"""What every registered world promises, at every level it offers."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from lmgym.episode import Episode
+from lmgym.policies.byte_tokenizer import byte_tokenizer
+from lmgym.registry import WORLDS
+from lmgym.rendering import ChatRenderer
+from lmgym.testing import CHECKS, Case, run_check
+from lmgym.testing.case import view_of
+
+IDS = [world for world in WORLDS if world.startswith("lmgym/")]
+FAST_CHECKS = [check for check in CHECKS if check != "growth"]
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "one letter": ("lmgym/Copy-v0", {"length": 1}),
+    "long texts": ("lmgym/Copy-v0", {"length": 64}),
+    "subtraction": ("lmgym/Math-v0", {"problems": "subtraction", "difficulty": 1}),
+    "multiplication": ("lmgym/Math-v0", {"problems": "multiplication", "difficulty": 9}),
+    "modular": ("lmgym/Math-v0", {"problems": "modular", "problem_seed": 7}),
+    "many turns": ("lmgym/GuessNumber-v0", {"high": 1000, "max_turns": 30}),
+    "without a reward": ("lmgym/GuessNumber-v0", {"reward": None}),
+    "chunks of one": ("lmgym/GuessNumber-v0", {"level": "chunk", "chunk_size": 1}),
+}
+GOLDEN = {
+    "lmgym/Copy-v0": "62da9461e801f371",
+    "lmgym/GuessNumber-v0": "0d7007c5a76288a7",
+    "lmgym/Math-v0": "3dccc73d197b621c",
+}
+"""Digests of random and of demonstrated episodes; one that changes calls for a new version."""
+
+
+@pytest.mark.parametrize("check", FAST_CHECKS)
+@pytest.mark.parametrize("world", IDS)
+def test_keeps_its_promises(world: str, check: str) -> None:
+    run_check(check, world)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", IDS)
+def test_does_not_grow_over_a_thousand_episodes(world: str) -> None:
+    run_check("growth", world)
+
+
+@pytest.mark.parametrize("check", FAST_CHECKS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_keeps_its_promises_with_arguments(variant: str, check: str) -> None:
+    world, arguments = VARIANTS[variant]
+    run_check(check, world, **arguments)
+
+
+@pytest.mark.parametrize("check", [check for check in FAST_CHECKS if check != "spec"])
+@pytest.mark.parametrize("world", IDS)
+def test_keeps_its_promises_with_a_chat_template(world: str, check: str) -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    tokenizer.chat_template = (
+        "{% for message in messages %}"
+        "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    run_check(check, world, tokenizer=ChatRenderer(tokenizer), context=512, max_tokens=64)
+
+
+def demonstrated(episode: Episode) -> str:
+    ids = episode.demonstration()
+    assert ids is not None
+    return episode.renderer.decode(ids)
+
+
+@pytest.mark.parametrize("world", IDS)
+def test_the_same_seeds_give_the_same_episodes_as_ever(world: str) -> None:
+    case = Case(WORLDS[world], "token", {})
+    env = case.make()
+    episode = view_of(env).episode
+    steps = [step for seed in range(20) for step in case.play(env, seed, reseeds=True)]
+    for seed in range(20):
+        steps.append(case.reset(env, seed=seed))
+        while episode.verdict is None:
+            steps += case.say(env, demonstrated(episode))
+    digest = hashlib.sha256()
+    for step in steps:
+        digest.update(repr((step.reward, sorted(step.info.items()))).encode())
+        digest.update(step.observation["tokens"].astype("<i4").tobytes())
+    assert digest.hexdigest()[:16] == GOLDEN[world]
