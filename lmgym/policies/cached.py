@@ -38,7 +38,6 @@ class CachedDecoder:
         self.device: torch.device = model.device
         self.takes = takes
         self.cache_name = next((name for name in _CACHES if name in takes), None)
-        self.pads = self.pads_for(model)
         self.drops_rows = False
         self.cache: Any = None
         self.ids = self.mask = torch.empty(0)

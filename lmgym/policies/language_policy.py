@@ -18,7 +18,7 @@ from lmgym.policies.byte_tokenizer import byte_tokenizer
 from lmgym.policies.cached import CachedDecoder, accepted
 from lmgym.policies.llama import LlamaDecoder, supports
 from lmgym.policies.quiet import no_progress_bars
-from lmgym.policies.sampling import Decoder, Drawing, generate
+from lmgym.policies.sampling import Drawing, generate
 from lmgym.rendering import Renderer
 
 __all__ = ["LanguagePolicy", "Samples"]
@@ -117,17 +117,18 @@ class LanguagePolicy:
         """
         budgets = [max_tokens] * len(prompts) if isinstance(max_tokens, int) else list(max_tokens)
         self._check(prompts, n, budgets, temperature)
-        self.model.eval()
+        self._leave_training_mode()
         if generator is None and not greedy:
             generator = torch.Generator()
             generator.seed()
         drawing = Drawing(temperature, greedy, generator)
         ids: list[list[int]] = [[] for _ in range(n * len(prompts))]
         logprobs: list[list[float]] = [[] for _ in ids]
-        for indices in self._batches(prompts):
+        make_decoder = LlamaDecoder if supports(self.model) else CachedDecoder
+        for indices in _batches(prompts, reads_ragged=make_decoder.pads_for(self.model)):
             rows = [index * n + copy for index in indices for copy in range(n)]
             drawn = generate(
-                self._decoder(),
+                make_decoder(self.model, self.renderer.pad_id),
                 [prompts[row // n] for row in rows],
                 [budgets[row // n] for row in rows],
                 self.renderer.end_ids,
@@ -138,7 +139,7 @@ class LanguagePolicy:
         return Samples(ids, logprobs, self.version)
 
     def token_logprobs(
-        self, ids: Tensor, attention_mask: Tensor, temperature: float = 1.0
+        self, ids: Tensor, attention_mask: Tensor, temperature: float = 1.0, *, first: int = 1
     ) -> Tensor:
         """Log-probabilities of `ids[:, 1:]`, each given the ids before it.
 
@@ -146,21 +147,27 @@ class LanguagePolicy:
             ids: shape (B, T).
             attention_mask: 1 for ids, 0 for padding on either side, shape (B, T).
             temperature: logits are divided by it.
+            first: position of the first id that is scored. The vocabulary is wide, so a learner
+                that skips the prompts saves time, and most of the memory of a large model.
 
         Returns:
-            Shape (B, T - 1), fp32, with gradient; 0 where an id or the one before it is padding.
+            Shape (B, T - 1), fp32, with gradient; 0 where an id or the one before it is padding,
+            and before `first`.
         """
-        self.model.eval()
+        self._leave_training_mode()
         ids, mask = ids.to(self.device), attention_mask.to(self.device)
         inputs = {
             "attention_mask": mask,
             "position_ids": (mask.cumsum(1) - 1).clamp_(min=0),
             "use_cache": False,
+            "logits_to_keep": ids.shape[1] - first + 1,
         }
         takes = accepted(self.model)
         out = self.model(ids, **{name: inputs[name] for name in takes & inputs.keys()})
-        logprobs = (out.logits[:, :-1].float() / temperature).log_softmax(-1)  # (B, T-1, V)
-        taken: Tensor = logprobs.gather(2, ids[:, 1:, None]).squeeze(2)
+        logits = out.logits[:, -inputs["logits_to_keep"] : -1].float() / temperature
+        scored = ids[:, first:, None]  # (B, T - first, 1)
+        taken: Tensor = logits.log_softmax(-1).gather(2, scored).squeeze(2)
+        taken = torch.nn.functional.pad(taken, (first - 1, 0))
         return taken.masked_fill((mask[:, 1:] * mask[:, :-1]) == 0, 0.0)
 
     def save(self, directory: str | Path) -> None:
@@ -190,19 +197,9 @@ class LanguagePolicy:
         # One file less, which no packaging rule can drop: the template goes into the config.
         tokenizer.save_pretrained(directory, save_jinja_files=False)
 
-    def _decoder(self) -> Decoder:
-        """The fastest decoder that computes what the model computes."""
-        pad_id = self.renderer.pad_id
-        if supports(self.model):
-            return LlamaDecoder(self.model, pad_id)
-        return CachedDecoder(self.model, pad_id)
-
-    def _batches(self, prompts: Sequence[Sequence[int]]) -> list[list[int]]:
-        """The prompts that may be read together, by index."""
-        if supports(self.model) or CachedDecoder.pads_for(self.model):
-            return [list(range(len(prompts)))]
-        lengths = sorted({len(prompt) for prompt in prompts})
-        return [[i for i, p in enumerate(prompts) if len(p) == length] for length in lengths]
+    def _leave_training_mode(self) -> None:
+        if self.model.training:
+            self.model.eval()
 
     def _check(
         self, prompts: Sequence[Sequence[int]], n: int, budgets: list[int], temperature: float
@@ -239,6 +236,14 @@ class LanguagePolicy:
                 f"prompt {index} has {len(prompt)} ids and may draw {budget}, but the model has"
                 f" {context} positions; shorten the prompt or lower max_tokens"
             )
+
+
+def _batches(prompts: Sequence[Sequence[int]], *, reads_ragged: bool) -> list[list[int]]:
+    """The prompts that are read together, by index."""
+    if reads_ragged:
+        return [list(range(len(prompts)))]
+    lengths = sorted({len(prompt) for prompt in prompts})
+    return [[i for i, p in enumerate(prompts) if len(p) == length] for length in lengths]
 
 
 _MODEL_FILES = ("model", "tokenizer", "chat_template", "special_tokens_map")

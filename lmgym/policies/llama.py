@@ -68,7 +68,6 @@ class LlamaDecoder:
         pad_id: any valid id; it is masked.
     """
 
-    pads = True
     drops_rows = True
 
     def __init__(self, model: Any, pad_id: int) -> None:
@@ -82,7 +81,9 @@ class LlamaDecoder:
         self.width: int = model.model.layers[0].self_attn.head_dim
         self.eps = torch.tensor(config.rms_norm_eps, device=self.device)
         self.uses_products = self.device.type == "cpu" and model.dtype == torch.float32
-        fuse = self.uses_products and sum(p.numel() for p in model.parameters()) <= _FUSE_BELOW
+        size = config.num_hidden_layers * config.hidden_size
+        size *= 4 * config.hidden_size + 3 * config.intermediate_size  # about, of the layers
+        fuse = self.uses_products and size <= _FUSE_BELOW
         with torch.no_grad():
             self.layers = [_layer(layer, fuse=fuse) for layer in model.model.layers]
             self.head = _input(model.model.norm, [model.lm_head], fuse=fuse)
@@ -92,6 +93,12 @@ class LlamaDecoder:
         self.length = 0
         self.positions: Tensor | None = None  # (B,), or None where all rows are equally long
         self.bias: Tensor | None = None  # (B, capacity), 0 or -inf, where prompts are padded
+
+    @staticmethod
+    def pads_for(model: Any) -> bool:
+        """Prompts of different lengths are read together."""
+        del model
+        return True
 
     def prefill(self, prompts: Sequence[Sequence[int]], parents: Tensor) -> Tensor:
         """Read each prompt once and start one row for each entry of `parents`."""

@@ -26,12 +26,10 @@ class Decoder(Protocol):
 
     Attributes:
         device: where its tensors live.
-        pads: whether prompts of different lengths may be read together.
         drops_rows: whether `keep` is available; known after `prefill`.
     """
 
     device: torch.device
-    pads: bool
     drops_rows: bool
 
     def prefill(self, prompts: Sequence[Sequence[int]], parents: Tensor) -> Tensor:

@@ -190,3 +190,16 @@ def test_a_failed_save_leaves_the_directory_as_it_was(
         policy.save(tmp_path / "saved")
     assert {p.name: p.read_bytes() for p in (tmp_path / "saved").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+def test_skipping_the_prompt_changes_no_score() -> None:
+    from lmgym.agents.embedded import new_policy
+
+    policy = new_policy(16, 1, seed=0)
+    ids = torch.randint(0, 262, (3, 9), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[1, 6:] = 0
+    with torch.no_grad():
+        whole, part = (policy.token_logprobs(ids, mask, 0.8, first=first) for first in (1, 5))
+    assert torch.equal(part[:, :4], torch.zeros(3, 4))
+    assert torch.allclose(part[:, 4:], whole[:, 4:], atol=1e-6)

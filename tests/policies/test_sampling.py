@@ -18,7 +18,6 @@ class CountingDecoder:
     """Says `last id + 1` with near certainty, and notes what it is asked."""
 
     device = torch.device("cpu")
-    pads = True
 
     def __init__(self, vocab_size: int = 10, *, drops_rows: bool = True) -> None:
         self.vocab_size = vocab_size
