@@ -24,7 +24,7 @@ from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch
 from lmgym.training.advantages import Scale, group_advantages
-from lmgym.training.batches import Batch, batch_transcripts, split_by_tokens
+from lmgym.training.batches import Batch, batch_transcripts, split_by_tokens, target_logprobs
 from lmgym.training.losses import LossKind, LossStats, global_normalizer, merge_stats, policy_loss
 from lmgym.training.session import LearnerArgs, TrainingSession, require_finite
 
@@ -168,7 +168,7 @@ class GRPOLearner:
         stats: list[LossStats] = []
         for picked, micro in split_by_tokens(batch.select(rows), args.micro_tokens):
             index, width = rows[picked], micro.ids.shape[1] - 1
-            logprobs = self.policy.token_logprobs(micro.ids, micro.attention_mask, args.temperature)
+            logprobs = target_logprobs(self.policy, micro, args.temperature)
             before = logprobs.detach() if old is None else old[index, :width]
             loss, stat = policy_loss(
                 logprobs,
@@ -211,7 +211,7 @@ class GRPOLearner:
         """Log-probabilities of the batch under a policy, shape (B, T - 1)."""
         found = torch.zeros(batch.targets.shape, device=batch.ids.device)
         for rows, micro in split_by_tokens(batch, self.args.micro_tokens):
-            logprobs = policy.token_logprobs(micro.ids, micro.attention_mask, self.args.temperature)
+            logprobs = target_logprobs(policy, micro, self.args.temperature)
             found[rows, : logprobs.shape[1]] = logprobs
         return found
 

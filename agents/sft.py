@@ -17,7 +17,7 @@ import torch
 
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rollouts import RolloutBatch, demonstrations
-from lmgym.training.batches import batch_transcripts, split_by_tokens
+from lmgym.training.batches import batch_transcripts, split_by_tokens, target_logprobs
 from lmgym.training.session import LearnerArgs, TrainingSession, require_finite
 from lmgym.transcript import Transcript
 
@@ -83,7 +83,7 @@ def supervised_step(
     total = torch.zeros(())
     optimizer.zero_grad()
     for _, micro in split_by_tokens(batch, micro_tokens):
-        logprobs = policy.token_logprobs(micro.ids, micro.attention_mask)
+        logprobs = target_logprobs(policy, micro)
         loss = -(logprobs * micro.target_mask).sum() / n_tokens
         torch.autograd.backward(loss)
         total = total + loss.detach().cpu()

@@ -17,7 +17,7 @@ from lmgym.rollouts import RolloutCollector
 from lmgym.task import Message, Role
 
 FOLDER = Path(lmgym.__file__).parent / "policies" / "embedded"
-SHA256 = "4644eec6c4cf0c16a0938fe5bebf00b7baf090fbbcb20adfcf5f715539f6ec6a"
+SHA256 = "7c48c083b8c71e061cebbca084deb6b5364bfed0db0e52a77fa658fa87d916c8"
 
 
 def test_the_weights_are_those_of_the_card() -> None:

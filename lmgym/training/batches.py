@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,7 +18,10 @@ from torch import Tensor
 from lmgym.errors import LmgymError
 from lmgym.transcript import Segment, Transcript
 
-__all__ = ["Batch", "batch_transcripts", "rows_by_tokens", "split_by_tokens"]
+if TYPE_CHECKING:
+    from lmgym.policies.language_policy import LanguagePolicy
+
+__all__ = ["Batch", "batch_transcripts", "rows_by_tokens", "split_by_tokens", "target_logprobs"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +67,12 @@ class Batch:
     def lengths(self) -> Tensor:
         """Ids of each row without padding; (B,)."""
         return self.attention_mask.sum(1)
+
+    @property
+    def first_loss_position(self) -> int:
+        """The first column that carries loss in some row, 1 or more."""
+        columns = self.loss_mask.any(0).nonzero()
+        return max(1, int(columns[0])) if len(columns) else 1
 
     @property
     def n_loss_tokens(self) -> int:
@@ -159,6 +169,16 @@ def split_by_tokens(batch: Batch, max_tokens: int) -> Iterator[tuple[Tensor, Bat
     for rows in rows_by_tokens(batch.lengths.tolist(), max_tokens):
         index = torch.tensor(rows, device=batch.ids.device)
         yield index, batch.select(index)
+
+
+def target_logprobs(policy: LanguagePolicy, batch: Batch, temperature: float = 1.0) -> Tensor:
+    """A policy's log-probabilities of `batch.targets`, (B, T - 1), with gradient.
+
+    They are 0 before the first column that carries loss: prompts are not scored.
+    """
+    return policy.token_logprobs(
+        batch.ids, batch.attention_mask, temperature, first=batch.first_loss_position
+    )
 
 
 def _check(segment: Segment, transcript: Transcript, needs_logprobs: bool) -> None:
