@@ -156,15 +156,16 @@ class LanguagePolicy:
         """
         self._leave_training_mode()
         ids, mask = ids.to(self.device), attention_mask.to(self.device)
+        kept = ids.shape[1] - first + 1
         inputs = {
             "attention_mask": mask,
             "position_ids": (mask.cumsum(1) - 1).clamp_(min=0),
             "use_cache": False,
-            "logits_to_keep": ids.shape[1] - first + 1,
+            "logits_to_keep": kept,
         }
         takes = accepted(self.model)
         out = self.model(ids, **{name: inputs[name] for name in takes & inputs.keys()})
-        logits = out.logits[:, -inputs["logits_to_keep"] : -1].float() / temperature
+        logits = out.logits[:, -kept:-1].float() / temperature
         scored = ids[:, first:, None]  # (B, T - first, 1)
         taken: Tensor = logits.log_softmax(-1).gather(2, scored).squeeze(2)
         taken = torch.nn.functional.pad(taken, (first - 1, 0))

@@ -106,23 +106,21 @@ class LlamaDecoder:
         self.length = ids.shape[1]
         capacity = self.length + _BLOCK
         self._tabulate(capacity)
-        positions = (mask.cumsum(1) - 1).clamp_(min=0)  # (P, T)
-        attends = None
+        attends, cos, sin = None, self.cos[: self.length, None], self.sin[: self.length, None]
         if not bool(mask.all()):
-            attends = _causal(mask)
+            positions = (mask.cumsum(1) - 1).clamp_(min=0)  # (P, T)
+            attends, cos, sin = _causal(mask), self.cos[positions, None], self.sin[positions, None]
             self.positions = mask.sum(1)[parents]
             self.bias = torch.zeros(len(parents), capacity, device=self.device)
             self.bias[:, : self.length].masked_fill_(mask[parents] == 0, -torch.inf)
             self.bias = self.bias.to(self.model.dtype)
-        logits = self._read(ids, positions, attends, parents)
-        return logits[parents]
+        return _rows_of(self._read(ids, cos, sin, attends, parents), parents)
 
     def _read(
-        self, ids: Tensor, positions: Tensor, attends: Tensor | None, parents: Tensor
+        self, ids: Tensor, cos: Tensor, sin: Tensor, attends: Tensor | None, parents: Tensor
     ) -> Tensor:
         """Fill the cache from prompts, shape (P, T); logits after their last ids, (P, V)."""
         prompts, length = ids.shape
-        cos, sin = self.cos[positions].unsqueeze(2), self.sin[positions].unsqueeze(2)
         x = F.embedding(ids, self.model.model.embed_tokens.weight).flatten(0, 1)  # (P*T, C)
         for layer in self.layers:
             q, k, v = self._qkv(x, layer, cos, sin, (prompts, length))  # (P, T, heads, width)
@@ -231,7 +229,7 @@ class LlamaDecoder:
         shape = (len(parents), self.kv_heads, self.length + _BLOCK, self.width)
         for cache, new in ((self.keys, k), (self.values, v)):
             cache.append(new.new_empty(shape))
-            cache[-1][:, :, : self.length] = new[parents]
+            cache[-1][:, :, : self.length] = _rows_of(new, parents)
 
     def _grow(self) -> None:
         """Make room for more columns."""
@@ -259,6 +257,11 @@ def _input(norm: Any, linears: list[nn.Linear], *, fuse: bool) -> _Input:
     if fuse:
         return _Input(None, (torch.cat(matrices) * norm.weight,))
     return _Input(norm.weight, matrices)
+
+
+def _rows_of(of_prompts: Tensor, parents: Tensor) -> Tensor:
+    """What each row has from its prompt."""
+    return of_prompts if len(of_prompts) == len(parents) else of_prompts[parents]
 
 
 def _causal(mask: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ class Decoder(Protocol):
 
         Args:
             prompts: distinct prompts, none of them empty.
-            parents: the index of each row's prompt, shape (B,).
+            parents: the index of each row's prompt, shape (B,); prompts are numbered as they
+                first appear, so as many rows as prompts are the prompts themselves.
 
         Returns:
             The logits of the first new id, shape (B, V).
