@@ -1,0 +1,1 @@
+"""The commands of `lmgym`, one file each; `lmgym.cli` finds them by name."""

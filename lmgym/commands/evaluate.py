@@ -1,0 +1,162 @@
+"""`lmgym eval`: how often a policy is right, with intervals, and what it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lmgym.commands.arguments import parse_options, split_names
+from lmgym.commands.files import check_file, write_json
+from lmgym.commands.worlds import DEFAULT_WORLD, find_world_here, world_arguments
+from lmgym.errors import LmgymError
+from lmgym.registry import WORLDS, make_task
+from lmgym.task import Verdict
+from lmgym.training.progress import visible
+from lmgym.training.records import run_facts
+from lmgym.transcript import Transcript
+
+if TYPE_CHECKING:
+    from lmgym.commands.measuring import Measured
+
+__all__ = ["EvalArgs", "evaluate_policy"]
+
+_MARKS = {True: ("right", "green"), False: ("wrong", "red")}
+
+
+@dataclass(frozen=True)
+class EvalArgs:
+    """Arguments of the evaluation."""
+
+    model: str = "embedded"
+    """The policy: embedded, a Hugging Face directory, a hub id, or a .gguf file."""
+    split: str = "test"
+    """Which problems: train, validation or test."""
+    limit: int | None = None
+    """Problems; by default 512, or 50 for policies of more than 10 million parameters."""
+    samples: int | None = None
+    """Sampled answers for each problem, besides the greedy one; by default 4, or 0 for policies of
+    more than 10 million parameters."""
+    temperature: float = 1.0
+    """Of the samples."""
+    seed: int = 0
+    """Seed of the samples."""
+    max_tokens: int | None = None
+    """Tokens of the agent in an episode; by default what the world needs."""
+    context: int | None = None
+    """Positions of an episode; by default what the world needs."""
+    batch_size: int | None = None
+    """Episodes at a time; by default 512, or 16 for policies of more than 10 million parameters."""
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1, ..."""
+    dtype: str = "auto"
+    """Type of the weights: auto (float32), float32, bfloat16 or float16."""
+    show: int = 5
+    """Answers to print."""
+    out: str | None = None
+    """A .json file for the figures, the command, the versions and all greedy answers."""
+
+
+def evaluate_policy(argv: Sequence[str]) -> int:
+    """Measure a policy on a split of a world."""
+    names, options = split_names(argv, 1, "eval [ENV] [--options]")
+    env = names[0] if names else DEFAULT_WORLD
+    spec = find_world_here(env)
+    description = f"Measure a policy on {spec.id}.\n\nWorlds: {', '.join(WORLDS)}, MODULE:ID"
+    groups = {"eval": EvalArgs, spec.id: spec.task_class.Args}
+    args, world_args = parse_options(groups, options, f"eval {env}", description)
+    _check(args)
+    task = make_task(env, **world_arguments(world_args))
+    task.check_split(args.split)
+    title = f"{visible(args.model)} on {spec.id}, {args.split} split"
+
+    from lmgym.commands.measuring import measure
+
+    measured = measure(args, task, title)
+    console = Console()
+    console.print(_table(measured, title))
+    if args.show:
+        console.print(_answers(measured.evaluation.transcripts, args.show))
+    if args.out is not None:
+        write_json(args.out, _record(env, args, world_args, measured))
+        console.print(Text(f"written to {args.out}"), soft_wrap=True)
+    return 0
+
+
+def _check(args: EvalArgs) -> None:
+    for name, least in (("limit", 1), ("batch_size", 1), ("samples", 0), ("show", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            option = name.replace("_", "-")
+            raise LmgymError(f"--{option} {value} is out of range; at least {least} is needed")
+    if not args.temperature > 0:
+        raise LmgymError(
+            f"--temperature {args.temperature} is out of range; it must be above 0. The greedy"
+            " answer alone is --samples 0"
+        )
+    if args.out is not None:
+        check_file(args.out)
+
+
+def _table(measured: Measured, title: str) -> Table:
+    """The figures with 95 % intervals."""
+    found = measured.evaluation
+    table = Table(title=Text(title), box=SIMPLE_HEAD, show_header=False)
+    table.add_row("greedy accuracy", _share(found.greedy, found.greedy_interval))
+    if found.pass_at_1 is not None:
+        label = f"pass@1 of {found.samples} samples, temperature {found.temperature:g}"
+        table.add_row(label, _share(found.pass_at_1, found.pass_at_1_interval))
+    table.add_row("problems", f"{found.n:,}")
+    table.add_row("mean length", f"{found.mean_length:.1f} tokens")
+    table.add_row("speed", f"{measured.tokens_per_second:,.0f} tokens/s")
+    table.add_row("time", f"{measured.seconds:.1f} s")
+    table.add_row("policy", f"{measured.n_parameters:,} parameters")
+    return table
+
+
+def _share(value: float, interval: tuple[float, float] | None) -> Text:
+    if interval is None or not all(map(math.isfinite, interval)):
+        return Text(f"{value:.1%}")
+    low, high = (100 * min(1.0, max(0.0, end)) for end in interval)
+    return Text(f"{value:.1%} [{low:.1f}, {high:.1f}]")
+
+
+def _answers(transcripts: Sequence[Transcript], n: int) -> Table:
+    """Some greedy answers, evenly spaced over the split."""
+    table = Table("", "question", "answer", "gold", box=SIMPLE_HEAD)
+    for transcript in transcripts[:: max(1, len(transcripts) // n)][:n]:
+        mark, style = _MARKS[transcript.verdict is Verdict.CORRECT]
+        texts = (transcript.prompt_text, transcript.completion_text, transcript.gold or "")
+        table.add_row(Text(mark, style), *(Text(visible(text), overflow="fold") for text in texts))
+    return table
+
+
+def _record(env: str, args: EvalArgs, world_args: Any, measured: Measured) -> dict[str, Any]:
+    """What `--out` keeps."""
+    facts = run_facts("", env, args.seed)
+    del facts["agent"]
+    transcripts = measured.evaluation.transcripts
+    return facts | {
+        "args": args,
+        "world": world_args,
+        "figures": measured.evaluation.as_dict(),
+        "seconds": measured.seconds,
+        "tokens_per_second": measured.tokens_per_second,
+        "n_parameters": measured.n_parameters,
+        "answers": [
+            {
+                "task_id": transcript.task_id,
+                "question": transcript.prompt_text,
+                "answer": transcript.completion_text,
+                "gold": transcript.gold,
+                "verdict": str(transcript.verdict),
+            }
+            for transcript in transcripts
+        ],
+    }

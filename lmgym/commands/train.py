@@ -1,0 +1,80 @@
+"""`lmgym train`: a learner, a world and the options of both."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmgym.commands.arguments import parse_options, split_names
+from lmgym.commands.worlds import DEFAULT_WORLD, find_world_here, world_arguments
+from lmgym.errors import LmgymError, unknown
+from lmgym.registry import AGENTS, WORLDS, load
+
+__all__ = ["train"]
+
+_DEFAULT_AGENT = "grpo"
+_INTERRUPTED = 130
+_RECORD = "lmgym.json"
+
+
+def train(argv: Sequence[str]) -> int:
+    """Train; without arguments the main job, `grpo lmgym/Math-v0`."""
+    names, options = split_names(argv, 2, "train [AGENT] [ENV] [--options]")
+    agent, env = _agent_and_env(names)
+    args_class = load(AGENTS[agent])
+    run = importlib.import_module(args_class.__module__).train
+    if "env" not in inspect.signature(run).parameters:
+        return _train_without_world(agent, args_class, run, names, options)
+    spec = find_world_here(env)
+    groups = {agent: args_class, spec.id: spec.task_class.Args}
+    description = f"Train {agent} on {spec.id}.{_choices()}"
+    args, world_args = parse_options(groups, options, f"train {agent} {env}", description)
+    folder = run(args, env, world_arguments(world_args))
+    return _report(folder, env)
+
+
+def _train_without_world(
+    agent: str, args_class: type[Any], run: Any, names: Sequence[str], options: Sequence[str]
+) -> int:
+    """Run a recipe that chooses its worlds itself."""
+    if len(names) > 1:
+        raise LmgymError(f"{agent} chooses its worlds itself; leave out {names[1]!r}")
+    description = f"Train {agent}, which chooses its worlds itself.{_choices()}"
+    (args,) = parse_options({agent: args_class}, options, f"train {agent}", description)
+    print(f"written to {run(args)}")
+    return 0
+
+
+def _agent_and_env(names: Sequence[str]) -> tuple[str, str]:
+    """The agent and the world of a command line; what is left out is that of the main job."""
+    if len(names) == 2:
+        agent, env = names
+    elif not names or names[0] in AGENTS:
+        agent, env = names[0] if names else _DEFAULT_AGENT, DEFAULT_WORLD
+    elif "/" in names[0] or ":" in names[0]:
+        agent, env = _DEFAULT_AGENT, names[0]
+    else:
+        raise unknown("agent or environment", names[0], [*AGENTS, *WORLDS])
+    if agent not in AGENTS:
+        raise unknown("agent", agent, AGENTS, "usage: lmgym train [AGENT] [ENV] [--options]")
+    return agent, env
+
+
+def _choices() -> str:
+    return (
+        f"\n\nAgents: {', '.join(AGENTS)}\nWorlds: {', '.join(WORLDS)}, MODULE:ID for your own\n"
+        f"Without names: {_DEFAULT_AGENT} {DEFAULT_WORLD}"
+    )
+
+
+def _report(folder: Path, env: str) -> int:
+    """Say what to do next; the exit code tells whether training came to its end."""
+    record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    if record["status"] == "interrupted":
+        return _INTERRUPTED
+    print(f"watch it: lmgym play {env} --model {folder / 'best'}")
+    return 0

@@ -1,0 +1,41 @@
+"""`lmgym bench`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import lmgym
+
+RunCli = Callable[..., tuple[int, str, str]]
+
+
+def test_bench_lists_the_scripts_with_their_first_line(run_cli: RunCli) -> None:
+    code, out, _ = run_cli("bench")
+    assert code == 0
+    assert "main-job" in out
+    assert "The main job over seeds" in out
+
+
+def test_bench_runs_the_script_with_the_words_after_its_name(
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lmgym, "__file__", str(tmp_path / "lib" / "lmgym" / "__init__.py"))
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "no_script.py").write_text("x = 1\n")
+    (tmp_path / "benchmarks" / "of_mine.py").write_text(
+        '"""Mine."""\n\n\ndef main(argv):\n    print("given", *argv)\n    return 3\n'
+    )
+    assert run_cli("bench", "of-mine", "--a", "b") == (3, "given --a b\n", "")
+    assert "no-script" not in run_cli("bench")[1]
+
+
+def test_bench_says_where_benchmarks_live_when_there_are_none(
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lmgym, "__file__", str(tmp_path / "lib" / "lmgym" / "__init__.py"))
+    code, _, err = run_cli("bench")
+    assert code == 2
+    assert "they come with the source tree" in err

@@ -1,0 +1,47 @@
+"""What tests of the command line share."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lmgym
+from lmgym.cli import main
+
+
+@pytest.fixture
+def run_cli(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command in an empty folder; returns exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        code = main(words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def start_cli() -> Callable[..., subprocess.Popen[str]]:
+    """Starts a command in a process of its own."""
+
+    def start(words: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+        root = str(Path(lmgym.__file__).resolve().parents[1])
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        environment = {**os.environ, "PYTHONPATH": root, **given.pop("env", {})}
+        command = [sys.executable, "-m", "lmgym.cli", *words]
+        return subprocess.Popen(command, env=environment, **given)
+
+    return start
