@@ -66,7 +66,9 @@ class LanguagePolicy:
     def __init__(self, model: Any, renderer: Renderer) -> None:
         """Put the model into evaluation mode."""
         width = model.get_input_embeddings().weight.shape[0]
-        if width < renderer.vocab_size:
+        # Large models carry a few unused ids; the byte renderer has no text for any.
+        most = renderer.vocab_size if renderer.name == "byte" else width
+        if not renderer.vocab_size <= width <= most:
             raise LmgymError(
                 f"the model has {width} ids, its renderer {renderer.name!r} {renderer.vocab_size};"
                 " give the renderer of the model's own tokenizer"

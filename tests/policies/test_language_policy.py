@@ -138,11 +138,12 @@ def test_bad_requests_are_explained(
         policy.sample(**request_)
 
 
-def test_a_renderer_with_more_ids_than_the_model_is_an_error(
-    build_model: Callable[..., Any], llama_config: Callable[..., Any]
+@pytest.mark.parametrize("width", [100, 264])
+def test_a_renderer_of_another_vocabulary_is_an_error(
+    build_model: Callable[..., Any], llama_config: Callable[..., Any], width: int
 ) -> None:
-    model = build_model(llama_config(vocab_size=100, pad_token_id=1, eos_token_id=2))
-    with pytest.raises(LmgymError, match="the model has 100 ids"):
+    model = build_model(llama_config(vocab_size=width, pad_token_id=1, eos_token_id=2))
+    with pytest.raises(LmgymError, match=f"the model has {width} ids"):
         LanguagePolicy(model, ByteRenderer())
 
 
