@@ -9,11 +9,12 @@ and CISPO (MiniMax, 2025) differ in `loss` and `scale` alone.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,9 +25,10 @@ from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch
 from lmgym.training.advantages import Scale, group_advantages
+from lmgym.training.arguments import LearnerArgs, Range
 from lmgym.training.batches import Batch, batch_transcripts, split_by_tokens, target_logprobs
 from lmgym.training.losses import LossKind, LossStats, global_normalizer, merge_stats, policy_loss
-from lmgym.training.session import LearnerArgs, TrainingSession, require_finite
+from lmgym.training.session import TrainingSession, require_finite
 
 __all__ = ["GRPOArgs", "GRPOLearner", "train"]
 
@@ -62,6 +64,19 @@ class GRPOArgs(LearnerArgs):
     """Tokens of one forward pass, padding included; lower it when memory runs out."""
     patience: int = 100
     """Batches in a row without a learning signal after which training stops."""
+
+    ranges: ClassVar[dict[str, Range]] = LearnerArgs.ranges | {
+        "groups": (1, math.inf),
+        "group_size": (2, math.inf),
+        "clip_low": (0, math.inf),
+        "clip_high": (0, math.inf),
+        "beta": (0, math.inf),
+        "epochs": (1, math.inf),
+        "minibatches": (1, math.inf),
+        "temperature": (0.01, 100),
+        "micro_tokens": (1, math.inf),
+        "patience": (1, math.inf),
+    }
 
 
 def train(args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Reward = None) -> Path:

@@ -6,19 +6,21 @@ the policy's own answers, unfiltered: a control that must not improve anything.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rollouts import RolloutBatch, demonstrations
+from lmgym.training.arguments import LearnerArgs, Range
 from lmgym.training.batches import batch_transcripts, split_by_tokens, target_logprobs
-from lmgym.training.session import LearnerArgs, TrainingSession, require_finite
+from lmgym.training.session import TrainingSession, require_finite
 from lmgym.transcript import Transcript
 
 __all__ = ["SFTArgs", "supervised_step", "train"]
@@ -36,6 +38,12 @@ class SFTArgs(LearnerArgs):
     """Of sampling, where the source is samples."""
     micro_tokens: int = 16_384
     """Tokens of one forward pass, padding included; lower it when memory runs out."""
+
+    ranges: ClassVar[dict[str, Range]] = LearnerArgs.ranges | {
+        "batch_size": (1, math.inf),
+        "temperature": (0.01, 100),
+        "micro_tokens": (1, math.inf),
+    }
 
 
 def train(args: SFTArgs, env: str, world_args: Mapping[str, Any]) -> Path:

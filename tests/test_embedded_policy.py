@@ -17,7 +17,7 @@ from lmgym.rollouts import RolloutCollector
 from lmgym.task import Message, Role
 
 FOLDER = Path(lmgym.__file__).parent / "policies" / "embedded"
-SHA256 = "7c48c083b8c71e061cebbca084deb6b5364bfed0db0e52a77fa658fa87d916c8"
+SHA256 = "15e6b7495148527e3f880c88250679ea5a7880f97de42b62d227ab066f0fff02"
 
 
 def test_the_weights_are_those_of_the_card() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +20,9 @@ from lmgym.rollouts import RolloutCollector
 class Clever(LanguagePolicy):
     """Adds correctly when greedy, and every second time when sampling."""
 
-    def sample(self, prompts, n=1, *, max_tokens, greedy=False, **kwargs):  # type: ignore[no-untyped-def,override]
+    def sample(
+        self, prompts: Sequence[Sequence[int]], n: int = 1, *, greedy: bool = False, **_: Any
+    ) -> Samples:
         ids = []
         for row, prompt in enumerate(prompts):
             question = bytes(i for i in prompt if i < 256).decode()

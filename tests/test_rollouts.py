@@ -116,7 +116,9 @@ class PerTurn:
 
 def test_turn_rewards_add_up_over_the_turns(talker: LanguagePolicy) -> None:
     collector = RolloutCollector(talker, make_task("lmgym/GuessNumber-v0"), PerTurn())
-    batch = collector.collect(np.random.default_rng(0), torch.Generator().manual_seed(1), n_groups=6)
+    batch = collector.collect(
+        np.random.default_rng(0), torch.Generator().manual_seed(1), n_groups=6
+    )
     turns = [len(t.segments[0].turns) for t in batch.transcripts]
     assert max(turns) > 1
     assert batch.rewards.tolist() == turns

@@ -6,7 +6,7 @@ from lmgym.errors import LmgymError
 
 __all__ = ["default_learning_rate"]
 
-_RATES = ((200_000, 3e-4), (5_000_000, 1e-4), (50_000_000, 1e-5))
+_RATES = ((200_000, 5e-4), (5_000_000, 1e-4), (50_000_000, 1e-5))
 
 
 def default_learning_rate(n_parameters: int) -> float:
@@ -14,14 +14,14 @@ def default_learning_rate(n_parameters: int) -> float:
 
     The usable rate falls with size: Adam moves every weight by about the rate, and the more
     weights feed one output, the further their aligned moves carry it. Pretrained weights also
-    have more to lose than small ones trained for one world. 3e-4 up to 200,000 parameters
-    (at ten times that a policy of 100,000 collapsed to no success), 1e-4 up to 5 million, 1e-5 up
+    have more to lose than small ones trained for one world. 5e-4 up to 200,000 parameters
+    (six times that makes a policy of 100,000 collapse), 1e-4 up to 5 million, 1e-5 up
     to 50 million, and 1e-6 above, as is customary for reinforcement learning of large models.
     Adapters (LoRA) take about ten times as much.
 
     Example:
         >>> default_learning_rate(100_000)
-        0.0003
+        0.0005
     """
     if n_parameters < 1:
         raise LmgymError(f"a model has at least one parameter; given {n_parameters}")

@@ -10,66 +10,26 @@ import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import Progress
 
 from lmgym.errors import LmgymError
 from lmgym.evaluation import Evaluation, evaluate
 from lmgym.policies.loading import load_policy
-from lmgym.registry import make_task
+from lmgym.registry import episode_of, make_task
 from lmgym.rewards.source import Reward, make_source
 from lmgym.rollouts import RolloutBatch, RolloutCollector
+from lmgym.training.arguments import LearnerArgs
 from lmgym.training.presets import default_learning_rate
 from lmgym.training.progress import Sample, TrainingDisplay
 from lmgym.training.report import print_comparison
 from lmgym.training.runs import RECORD_FILE, Interrupt, RunFolder
 
-__all__ = ["LearnerArgs", "TrainingSession"]
-
-
-@dataclass(frozen=True)
-class LearnerArgs:
-    """Arguments of every learner."""
-
-    model: str = "embedded"
-    """The policy to start from: embedded, a Hugging Face directory, a hub id, or a .gguf file."""
-    out: str | None = None
-    """Run folder; by default runs/AGENT-ENV-TIME."""
-    seed: int = 0
-    """Seed of problems, samples and evaluations."""
-    seconds: float = 100.0
-    """Wall-clock budget of training, evaluations on the validation split included."""
-    updates: int | None = None
-    """Stop after so many updates, if the seconds last."""
-    lr: float | None = None
-    """Learning rate of AdamW; by default chosen by the size of the model."""
-    max_grad_norm: float = 1.0
-    """Gradients are clipped to this norm."""
-    validate_every: float = 5.0
-    """Seconds between validations; the best checkpoint by validation is kept."""
-    validation_limit: int = 256
-    """Problems of a validation."""
-    target: float = 0.98
-    """Stop once both greedy and sampled accuracy on validation reach this twice in a row."""
-    test_limit: int = 512
-    """Test problems of the evaluations before and after; nothing else touches them."""
-    test_samples: int = 4
-    """Sampled answers for each test problem, besides the greedy one."""
-    context: int | None = None
-    """Positions of an episode; by default what the world needs."""
-    max_tokens: int | None = None
-    """Tokens of the agent in an episode; by default what the world needs."""
-    device: str = "cpu"
-    """Where the model runs: cpu, cuda, cuda:1, ..."""
-    dtype: str = "auto"
-    """Type of the weights; auto is float32, in which small updates are not lost."""
-    threads: int | None = None
-    """CPU threads of torch; by default one for small models, else all."""
-    track: str | None = None
-    """Log to wandb or trackio as well."""
+__all__ = ["TrainingSession", "require_finite"]
 
 
 class TrainingSession:
@@ -111,6 +71,9 @@ class TrainingSession:
         self.lr = args.lr or default_learning_rate(self.policy.n_parameters)
         self._evaluator = RolloutCollector(self.policy, task, None, **sizes)
         self._set_threads()
+        for split in ("train", "validation", "test"):  # each has problems, and they fit
+            episode_of(task, self.policy.renderer, **sizes).reset(self.rng, split=split)
+        self.rng = np.random.default_rng(args.seed)
         self.run = RunFolder(agent, env, args.out, seed=args.seed, track=args.track)
         self.run.write_record(
             {"status": "running", "args": args, "world": dict(world_args), "lr": self.lr}
@@ -129,16 +92,14 @@ class TrainingSession:
             f"policy {self.args.model}: {self.policy.n_parameters:,} parameters on"
             f" {self.policy.device}, learning rate {self.lr:g}, run folder {self.run.path}"
         )
-        try:
-            self._before = self._evaluate("test")
-        except BaseException as error:
-            self._record(f"failed: {error}", {})
-            self.run.close()
-            raise
-        found = self._before
-        self._display.print(f"before, on {found.n} test problems: greedy {found.greedy:.1%}")
-        self._interrupt.__enter__()
-        self._display.__enter__()
+        with ExitStack() as stack:
+            stack.callback(self.run.close)
+            stack.enter_context(self._interrupt)
+            self._before = self._measure()
+            found = self._before
+            self._display.print(f"before, on {found.n} test problems: greedy {found.greedy:.1%}")
+            stack.enter_context(self._display)
+            self._stack = stack.pop_all()
         self._started = time.perf_counter()
         self._next_validation = 0.0
         return self
@@ -175,18 +136,17 @@ class TrainingSession:
         self.run.log(self._n_updates, {**numbers, "seconds": self.seconds})
         self._display.update(self.seconds, numbers, _samples(batch))
 
-    def __exit__(self, kind: Any, exception: BaseException | None, traceback: Any) -> None:
+    def __exit__(self, kind: Any, exception: BaseException | None, traceback: Any) -> bool:
         """Save, measure the test split with the best checkpoint, and report."""
         self._seconds = self.seconds
-        self._display.__exit__(kind, exception, traceback)
-        try:
-            if exception is None and not self._interrupt.interrupted:
+        with self._stack:
+            self._display.__exit__(kind, exception, traceback)
+            is_interrupted = self._interrupt.interrupted or kind is KeyboardInterrupt
+            if exception is None and not is_interrupted:
                 self._finish()
-            else:
-                self._stop(exception)
-        finally:
-            self._interrupt.__exit__(kind, exception, traceback)
-            self.run.close()
+                return False
+            self._stop("interrupted" if is_interrupted else f"failed: {exception}")
+            return is_interrupted
 
     def _finish(self) -> None:
         self._validate()
@@ -194,7 +154,7 @@ class TrainingSession:
         best = self.run.path / "best"
         chosen = load_policy(best, device=self.args.device, dtype=self.args.dtype)
         self.policy.model.load_state_dict(chosen.model.state_dict())
-        after = self._evaluate("test")
+        after = self._measure()
         before = self._before
         figures = {"before": before.as_dict(), "after": after.as_dict()}
         self._record("finished", figures)
@@ -203,13 +163,21 @@ class TrainingSession:
         print_comparison(before.as_dict(), after.as_dict(), title, self._display.console)
         self._display.print(f"checkpoint {best}, curve {self.run.path / 'curve.png'}")
 
-    def _stop(self, exception: BaseException | None) -> None:
+    def _stop(self, status: str) -> None:
         """Keep what there is: the last good weights, and the record of how it ended."""
         self._save("last")
-        status = "interrupted" if exception is None else f"failed: {exception}"
         self._record(status, {"before": self._before.as_dict()})
         self.run.plot_curve(before=self._before.as_dict())
         self._display.print(f"{status}; the last weights are in {self.run.path / 'last'}")
+
+    def _measure(self) -> Evaluation:
+        """Evaluate the test split; a failure is written down before it goes on its way."""
+        try:
+            return self._evaluate("test")
+        except BaseException as error:
+            is_interrupted = isinstance(error, KeyboardInterrupt)
+            self._record("interrupted" if is_interrupted else f"failed: {error}", {})
+            raise
 
     def _validate(self) -> None:
         found = self._evaluate("validation")
@@ -221,14 +189,24 @@ class TrainingSession:
             self._save("best")
 
     def _evaluate(self, split: str) -> Evaluation:
-        is_test = split == "test"
-        return evaluate(
-            self._evaluator,
-            torch.Generator().manual_seed(self.args.seed + 1),
-            split=split,
-            limit=self.args.test_limit if is_test else self.args.validation_limit,
-            samples=self.args.test_samples if is_test else 1,
-        )
+        args, is_test = self.args, split == "test"
+        with Progress(console=self._display.console, transient=True, disable=not is_test) as bar:
+            task = bar.add_task("test split")
+
+            def show(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+                if self._interrupt.interrupted:
+                    raise KeyboardInterrupt
+
+            return evaluate(
+                self._evaluator,
+                torch.Generator().manual_seed(args.seed + 1),
+                split=split,
+                limit=args.test_limit if is_test else args.validation_limit,
+                samples=args.test_samples if is_test else 1,
+                batch_size=512 if self.policy.n_parameters < 10_000_000 else 16,
+                on_progress=show,
+            )
 
     def _save(self, name: str) -> None:
         self.policy.save(self.run.path / name)

@@ -47,9 +47,7 @@ def test_a_function_becomes_a_source() -> None:
 
 
 def test_an_unknown_name_is_told_with_the_nearest_first() -> None:
-    with pytest.raises(
-        LmgymError, match=r"reward .verifir.; known: verifier, .*none.*; or"
-    ):
+    with pytest.raises(LmgymError, match=r"reward .verifir.; known: verifier, .*none.*; or"):
         make_source("verifir")
 
 

@@ -6,7 +6,7 @@ from lmgym.training.presets import default_learning_rate
 
 @pytest.mark.parametrize(
     ("size", "rate"),
-    [(1, 3e-4), (200_000, 3e-4), (200_001, 1e-4), (5_000_000, 1e-4), (50_000_000, 1e-5),
+    [(1, 5e-4), (200_000, 5e-4), (200_001, 1e-4), (5_000_000, 1e-4), (50_000_000, 1e-5),
      (135_000_000, 1e-6)],
 )  # fmt: skip
 def test_the_rate_falls_with_size(size: int, rate: float) -> None:

@@ -13,7 +13,8 @@ from lmgym.agents.embedded import new_policy
 from lmgym.errors import LmgymError
 from lmgym.policies.loading import load_policy
 from lmgym.registry import make_task
-from lmgym.training.session import LearnerArgs, TrainingSession, require_finite
+from lmgym.training.arguments import LearnerArgs
+from lmgym.training.session import TrainingSession, require_finite
 
 
 @pytest.fixture
@@ -97,18 +98,31 @@ def test_the_best_checkpoint_by_validation_is_the_one_reported(
 
 
 def test_an_error_keeps_the_weights_and_says_why(args: dict[str, Any]) -> None:
-    with (
-        pytest.raises(LmgymError, match="the loss is nan"),
-        TrainingSession("none", LearnerArgs(**args), "lmgym/Math-v0", {}) as session,
-    ):
-        for update in session.updates():
-            require_finite(torch.tensor(float("nan")), "loss", update)
-    record = json.loads((session.run.path / "lmgym.json").read_text())
+    def explode() -> None:
+        with TrainingSession("none", LearnerArgs(**args), "lmgym/Math-v0", {}) as session:
+            for update in session.updates():
+                require_finite(torch.tensor(float("nan")), "loss", update)
+
+    with pytest.raises(LmgymError, match="the loss is nan"):
+        explode()
+    run_folder = Path(args["out"])
+    record = json.loads((run_folder / "lmgym.json").read_text())
     assert record["status"].startswith("failed: the loss is nan in update 0")
-    assert (session.run.path / "last" / "model.safetensors").is_file()
+    assert (run_folder / "last" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", -1.0), ("lr", float("nan")), ("seed", -1), ("test_limit", 0), ("max_grad_norm", 0.0)],
+)
+def test_a_number_out_of_its_range_is_named(name: str, value: Any) -> None:
+    with pytest.raises(LmgymError, match=f"{name}={value} is out of range; allowed is"):
+        LearnerArgs(**{name: value})
 
 
 def test_bad_arguments_leave_no_folder_behind(args: dict[str, Any]) -> None:
+    with pytest.raises(LmgymError, match="the prompt takes 9 tokens and the context has 4"):
+        TrainingSession("none", LearnerArgs(**args, context=4), "lmgym/Math-v0", {})
     for env, world, reward in [
         ("lmgym/Mth-v0", {}, "verifier"),
         ("lmgym/Math-v0", {"problems": "adition"}, "verifier"),

@@ -1,0 +1,89 @@
+"""Arguments of every learner, checked before any work starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lmgym.errors import LmgymError
+
+__all__ = ["LearnerArgs", "Range"]
+
+Range = tuple[float, float]
+"""The smallest and the largest allowed value."""
+
+_ANY = math.inf
+_TINY = math.nextafter(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class LearnerArgs:
+    """Arguments of every learner."""
+
+    model: str = "embedded"
+    """The policy to start from: embedded, a Hugging Face directory, a hub id, or a .gguf file."""
+    out: str | None = None
+    """Run folder; by default runs/AGENT-ENV-TIME."""
+    seed: int = 0
+    """Seed of problems, samples and evaluations."""
+    seconds: float = 120.0
+    """Wall-clock budget of training, evaluations on the validation split included."""
+    updates: int | None = None
+    """Stop after so many updates, if the seconds last."""
+    lr: float | None = None
+    """Learning rate of AdamW; by default chosen by the size of the model."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+    validate_every: float = 5.0
+    """Seconds between validations; the best checkpoint by validation is kept."""
+    validation_limit: int = 256
+    """Problems of a validation."""
+    target: float = 0.97
+    """Stop once both greedy and sampled accuracy on validation reach this twice in a row."""
+    test_limit: int = 512
+    """Test problems of the evaluations before and after; nothing else touches them."""
+    test_samples: int = 4
+    """Sampled answers for each test problem, besides the greedy one."""
+    context: int | None = None
+    """Positions of an episode; by default what the world needs."""
+    max_tokens: int | None = None
+    """Tokens of the agent in an episode; by default what the world needs."""
+    device: str = "cpu"
+    """Where the model runs: cpu, cuda, cuda:1, ..."""
+    dtype: str = "auto"
+    """Type of the weights; auto is float32, in which small updates are not lost."""
+    threads: int | None = None
+    """CPU threads of torch; by default one for small models, else all."""
+    track: str | None = None
+    """Log to wandb or trackio as well."""
+
+    ranges: ClassVar[dict[str, Range]] = {
+        "seed": (0, 2**63 - 1),
+        "seconds": (0, _ANY),
+        "updates": (0, _ANY),
+        "lr": (_TINY, _ANY),
+        "max_grad_norm": (_TINY, _ANY),
+        "validate_every": (0, _ANY),
+        "validation_limit": (1, _ANY),
+        "test_limit": (1, _ANY),
+        "test_samples": (1, _ANY),
+        "context": (2, _ANY),
+        "max_tokens": (1, _ANY),
+        "threads": (1, _ANY),
+    }
+    """What numbers are allowed, by argument; learners add their own."""
+
+    def __post_init__(self) -> None:
+        """Raise where a number is out of its range."""
+        for name, (low, high) in self.ranges.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise LmgymError(
+                    f"{name}={value} is out of range; allowed is {_interval(low, high)}"
+                )
+
+
+def _interval(low: float, high: float) -> str:
+    smallest = "more than 0" if low == _TINY else f"{low:g} or more"
+    return smallest if high == _ANY else f"{smallest}, up to {high:g}"
