@@ -99,10 +99,10 @@ class CopyTask(Task[str]):
         seen: dict[str, int] = {}
         index = -1
         for _ in range(20 * limit + 1000):
-            index = self._next(split, index + 1)
-            seen.setdefault(self._text(index), index)
             if len(seen) == limit:
                 break
+            index = self._next(split, index + 1)
+            seen.setdefault(self._text(index), index)
         return [self._address(index) for index in seen.values()]
 
     def demonstrate(self, state: str) -> str:

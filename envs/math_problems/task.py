@@ -128,9 +128,9 @@ class MathTask(Task[Fraction]):
             return [row.address for row in self._rows_of(split)[:limit]]
         seen: dict[str, int] = {}
         for index, problem in islice(self._problems(split), 50 * limit + 1000):
-            seen.setdefault(problem.canonical, index)
             if len(seen) == limit:
                 break
+            seen.setdefault(problem.canonical, index)
         return [self._address(index) for index in seen.values()]
 
     def demonstrate(self, state: Fraction) -> str:

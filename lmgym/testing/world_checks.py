@@ -127,19 +127,19 @@ def _converse(case: Case, env: Env, task_id: str, speaker: Speaker) -> tuple[flo
 def check_levels(case: Case) -> None:
     """The same messages give the same transcript, info and reward at every level."""
     cases = [Case(case.spec, level, case.arguments) for level in case.spec.levels]
+    played = [(each, each.make()) for each in cases]
     speakers: list[Speaker] = [*map(_saying, (*_GARBAGE, "7" * 5000))]
     if case.spec.has_gold:
         speakers.append(_demonstration)
     for task_id in _some_ids(case):
         for speaker in speakers:
-            told = [_tell(each, task_id, speaker) for each in cases]
+            told = [_tell(each, env, task_id, speaker) for each, env in played]
             for each, (transcript, step) in zip(cases, told, strict=True):
                 assert transcript == told[0][0], f"level {each.level} writes another transcript"
                 assert_same([step], [told[0][1]], f"level {each.level} ends differently")
 
 
-def _tell(case: Case, task_id: str, speaker: Speaker) -> tuple[Transcript, Step]:
-    env = case.make()
+def _tell(case: Case, env: Env, task_id: str, speaker: Speaker) -> tuple[Transcript, Step]:
     total, last = _converse(case, env, task_id, speaker)
     drop = ("messages", "n_tokens")  # n_tokens is the step's at level chunk, else the turn's
     info = {name: value for name, value in last.info.items() if name not in drop}
