@@ -27,7 +27,7 @@ class LearnerArgs:
     """Run folder; by default runs/AGENT-ENV-TIME."""
     seed: int = 0
     """Seed of problems, samples and evaluations."""
-    seconds: float = 120.0
+    seconds: float = 90.0
     """Wall-clock budget of training, evaluations on the validation split included."""
     updates: int | None = None
     """Stop after so many updates, if the seconds last."""
