@@ -31,7 +31,7 @@ HEADINGS = (
 )
 """What every card says, in this order."""
 
-_HEADING = re.compile(r"^([A-Z][A-Za-z ]*):(?: +(\S.*))?$", re.MULTILINE)
+_HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):(?: +(\S.*))?$", re.MULTILINE)
 
 
 def card(world: str) -> str:
@@ -90,9 +90,9 @@ def _docs_below(body: Sequence[ast.stmt]) -> dict[str, str]:
 
 def _read(spec: WorldSpec) -> tuple[str, dict[str, str]]:
     """The docstring's first paragraph, and the text below each heading."""
-    text = inspect.cleandoc(spec.task_class.__doc__ or "")
+    text = inspect.getdoc(spec.task_class) or ""
     found = list(_HEADING.finditer(text))
-    ends = [heading.start() for heading in found[1:]] + [len(text)]
+    ends = [heading.start() for heading in found[1:]] + [len(text)][: len(found)]
     sections = {
         heading[1]: inspect.cleandoc(f"{heading[2] or ''}\n{text[heading.end() : end]}").strip()
         for heading, end in zip(found, ends, strict=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from lmgym.errors import LmgymError, unknown
 
-__all__ = ["Message", "Opening", "Reply", "Role", "Task", "Verdict"]
+__all__ = ["Message", "NoArgs", "Opening", "Reply", "Role", "Task", "Verdict"]
 
 
 class Role(StrEnum):
@@ -94,11 +94,16 @@ class Reply(Generic[S]):
     verdict: Verdict | None = None
 
 
+@dataclass(frozen=True)
+class NoArgs:
+    """The arguments of a world that has none."""
+
+
 class Task(ABC, Generic[S]):
     """A language world without tokens and without a reward.
 
-    Subclasses give `Args`, a frozen dataclass of their arguments, and the two transitions. The
-    class docstring is the world's card.
+    Subclasses give the two transitions and the list of problems; `Args`, a frozen dataclass of
+    their arguments, where they have any. The class docstring is the world's card.
 
     Attributes:
         context: positions an episode needs with the embedded byte-level tokenizer.
@@ -106,7 +111,7 @@ class Task(ABC, Generic[S]):
         max_turns: messages the agent may write in one episode.
     """
 
-    Args: ClassVar[type]
+    Args: ClassVar[type] = NoArgs
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
     context: int = 128
     max_tokens: int = 16
