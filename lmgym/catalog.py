@@ -9,16 +9,32 @@ _WORLDS = (
         "lmgym/Math-v0",
         "lmgym.envs.math_problems.task:MathTask",
         "Solve a mathematical problem; the answer is verified exactly.",
+        baselines={
+            "random tokens": "0.000",
+            "embedded policy, greedy": "0.379 [0.332, 0.429]",
+            "the same after a minute of `lmgym train`, greedy, mean of 5 seeds": "0.994 ± 0.005",
+            "demonstrations": "1.000",
+        },
     ),
     WorldSpec(
         "lmgym/Copy-v0",
         "lmgym.envs.copy_text.task:CopyTask",
         "Repeat the text: a diagnostic world with a known optimum.",
+        baselines={
+            "random tokens": "0.000",
+            "embedded policy, greedy": "0.990 [0.977, 0.996]",
+            "demonstrations (the optimum)": "1.000",
+        },
     ),
     WorldSpec(
         "lmgym/GuessNumber-v0",
         "lmgym.envs.guess_number.task:GuessNumberTask",
         "Find a number in several turns: higher or lower.",
+        baselines={
+            "random tokens": "0.002",
+            "embedded policy, greedy": "0.545 [0.280, 0.787]",
+            "demonstrations (bisection)": "1.000",
+        },
     ),
 )
 
