@@ -160,7 +160,8 @@ class TrainingDisplay:
 
     def _line(self) -> str:
         parts = [f"{self._title}: {_count(self._done)}/{_count(self._total)} {self._unit}"]
-        return ", ".join(parts + [f"{label} {value}" for label, value in self._readings()])
+        parts += [f"{label} {value}" for label, value in self._readings()]
+        return ", ".join(parts) + "".join(f" | {_shown(sample)}" for sample in self._samples[:1])
 
     def _readings(self) -> list[tuple[str, str]]:
         """Labels and values of the metrics that are known."""
@@ -194,6 +195,12 @@ class TrainingDisplay:
         encoding = self.console.encoding
         encodable = text.encode(encoding, "backslashreplace").decode(encoding)
         return Text(encodable, style, overflow="fold")
+
+
+def _shown(sample: Sample) -> str:
+    """A sample on a plain line."""
+    prompt, text = visible(sample.prompt, _LINE_CHARACTERS), visible(sample.text, _LINE_CHARACTERS)
+    return f"{_MARKS[sample.is_correct]} {prompt} -> {text}".strip()
 
 
 def visible(text: str, limit: int = 200) -> str:

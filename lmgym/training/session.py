@@ -190,7 +190,9 @@ class TrainingSession:
 
     def _evaluate(self, split: str) -> Evaluation:
         args, is_test = self.args, split == "test"
-        with Progress(console=self._display.console, transient=True, disable=not is_test) as bar:
+        console = self._display.console
+        is_shown = is_test and console.is_terminal
+        with Progress(console=console, transient=True, disable=not is_shown) as bar:
             task = bar.add_task("test split")
 
             def show(done: int, total: int) -> None:
