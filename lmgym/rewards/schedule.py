@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class RewardSchedule:
         if self.source is None or not due:
             return payments
         batch = self.source.score([transcripts[i] for i in due])
-        _check(batch, len(due))
+        _check_size(batch, len(due))
         for row, index in enumerate(due):
             payments[index] = self._payment(
                 batch, row, is_over=transcripts[index].verdict is not None
@@ -73,19 +74,17 @@ class RewardSchedule:
         reward = float(batch.outcome[row]) if is_over or not self.pays_turns else 0.0
         if self.pays_turns and batch.dense is not None:
             reward += float(batch.dense[row][-1])
+        if not isfinite(reward):
+            raise LmgymError(
+                f"the reward source returned {reward}, which is not finite; mark what it cannot"
+                " score as unscored"
+            )
         return Payment(reward, parts)
 
 
-def _check(batch: RewardBatch, n: int) -> None:
+def _check_size(batch: RewardBatch, n: int) -> None:
     if np.shape(batch.outcome) != (n,):
         raise LmgymError(
             f"the reward source returned outcomes of shape {np.shape(batch.outcome)} for {n}"
             " transcripts; it must return one number for each"
-        )
-    is_scored = np.ones(n, np.bool_) if batch.unscored is None else ~batch.unscored
-    dense = [turns for turns, kept in zip(batch.dense or (), is_scored, strict=False) if kept]
-    if not np.isfinite(np.concatenate([batch.outcome[is_scored], *dense])).all():
-        raise LmgymError(
-            "the reward source returned a reward that is not finite; mark what it cannot score as"
-            " unscored"
         )

@@ -101,7 +101,7 @@ def test_unscored_pays_nothing_whatever_stands_in_the_outcome() -> None:
 
 
 def test_a_source_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(LmgymError, match="returned a reward that is not finite; mark what it"):
+    with pytest.raises(LmgymError, match="returned inf, which is not finite; mark what it"):
         RewardSchedule(Given(outcome=np.array([np.inf]))).pay([OVER])
 
 
