@@ -18,8 +18,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmgym.evaluation import evaluate
+from lmgym.factory import make_task
 from lmgym.policies.language_policy import LanguagePolicy
-from lmgym.registry import make_task
 from lmgym.rendering import ByteRenderer
 from lmgym.rollouts import RolloutCollector, demonstrations
 from lmgym.task import Task

@@ -12,7 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from lmgym.errors import LmgymError
-from lmgym.registry import WorldSpec, find_world, make_env, make_task
+from lmgym.factory import make_env, make_task
+from lmgym.registry import WorldSpec, find_world
 
 __all__ = ["HEADINGS", "card", "field_docs"]
 

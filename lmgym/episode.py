@@ -76,7 +76,7 @@ class Episode:
 
     Example:
         >>> import numpy as np
-        >>> from lmgym.registry import make_episode
+        >>> from lmgym.factory import make_episode
         >>> episode = make_episode("lmgym/Math-v0")
         >>> episode.reset(np.random.default_rng(0), task_id="addition/2/0/0")
         >>> episode.write(episode.renderer.encode(episode.opening.gold) + [episode.renderer.end_id])

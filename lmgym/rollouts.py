@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lmgym.episode import Episode
 from lmgym.errors import LmgymError
-from lmgym.registry import episode_of
+from lmgym.factory import episode_of
 from lmgym.rendering import Renderer
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.rewards.source import RewardSource
@@ -72,7 +72,7 @@ class RolloutCollector:
     Example:
         >>> import numpy as np, torch
         >>> from lmgym.policies.loading import load_policy
-        >>> from lmgym.registry import make_task
+        >>> from lmgym.factory import make_task
         >>> from lmgym.rewards import VerifierReward
         >>> collector = RolloutCollector(
         ...     load_policy("embedded"), make_task("lmgym/Math-v0"), VerifierReward()

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from lmgym.cards import HEADINGS, card, field_docs
-from lmgym.registry import WORLDS, make_task
+from lmgym.factory import make_task
+from lmgym.registry import WORLDS
 
 IDS = [world for world in WORLDS if world.startswith("lmgym/")]
 

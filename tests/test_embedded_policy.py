@@ -10,8 +10,8 @@ import torch
 
 import lmgym
 from lmgym.evaluation import evaluate
+from lmgym.factory import make_task
 from lmgym.policies.loading import load_policy
-from lmgym.registry import make_task
 from lmgym.rendering import ByteRenderer
 from lmgym.rollouts import RolloutCollector
 from lmgym.task import Message, Role

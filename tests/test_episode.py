@@ -12,7 +12,7 @@ import pytest
 
 from lmgym.episode import Episode
 from lmgym.errors import LmgymError
-from lmgym.registry import make_episode
+from lmgym.factory import make_episode
 from lmgym.rendering import ByteRenderer
 from lmgym.task import ROLE_IDS, Message, Role, Verdict
 from lmgym.transcript import Transcript

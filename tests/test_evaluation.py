@@ -11,9 +11,8 @@ import torch
 
 from lmgym.agents.embedded import new_policy
 from lmgym.evaluation import evaluate
+from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy, Samples
-from lmgym.registry import make_task
-from lmgym.rewards import make_source
 from lmgym.rollouts import RolloutCollector
 
 

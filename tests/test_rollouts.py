@@ -12,9 +12,10 @@ import torch
 
 from lmgym.agents.embedded import new_policy
 from lmgym.errors import LmgymError
+from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy
-from lmgym.registry import WORLDS, make_task
-from lmgym.rewards import RewardBatch, RewardLevel, VerifierReward, make_source
+from lmgym.registry import WORLDS
+from lmgym.rewards import RewardBatch, RewardLevel, VerifierReward
 from lmgym.rollouts import RolloutCollector, demonstrations, rollout_by_tokens
 from lmgym.task import Verdict
 from lmgym.token_env import TokenEnv

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmgym.addresses import mix, split_of
-from lmgym.registry import WORLDS, make_task
+from lmgym.factory import make_task
+from lmgym.registry import WORLDS
 
 IDS = [world for world in WORLDS if world.startswith("lmgym/")]
 _LIST = """
-from lmgym.registry import WORLDS, make_task
+from lmgym.factory import make_task
+from lmgym.registry import WORLDS
 for world in WORLDS:
     for split in ("train", "validation", "test"):
         print(world, split, *make_task(world).task_ids(split, 20))

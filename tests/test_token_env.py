@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.registry import make_env
+from lmgym.factory import make_env
 from lmgym.rendering import ByteRenderer
 from lmgym.rewards import VerifierReward
 

@@ -16,7 +16,8 @@ from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file, write_json
 from lmgym.commands.worlds import DEFAULT_WORLD, find_world_here, world_arguments
 from lmgym.errors import LmgymError
-from lmgym.registry import WORLDS, make_task
+from lmgym.factory import make_task
+from lmgym.registry import WORLDS
 from lmgym.task import Verdict
 from lmgym.training.progress import visible
 from lmgym.training.records import run_facts

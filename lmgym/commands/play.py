@@ -16,10 +16,10 @@ from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.worlds import DEFAULT_WORLD, find_world_here, world_arguments
 from lmgym.episode import Episode
 from lmgym.errors import LmgymError
-from lmgym.registry import WORLDS, episode_of, make_task
+from lmgym.factory import episode_of, make_source, make_task
+from lmgym.registry import WORLDS
 from lmgym.rendering import Renderer
 from lmgym.rewards.schedule import RewardSchedule
-from lmgym.rewards.source import make_source
 from lmgym.task import Message, Role, Verdict
 from lmgym.training.progress import visible
 

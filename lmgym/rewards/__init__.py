@@ -2,7 +2,7 @@
 
 from lmgym.rewards.rules import FunctionReward, ShuffledReward, VerifierReward
 from lmgym.rewards.schedule import Payment, RewardSchedule
-from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource, make_source
+from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource
 
 __all__ = [
     "FunctionReward",
@@ -14,5 +14,4 @@ __all__ = [
     "RewardSource",
     "ShuffledReward",
     "VerifierReward",
-    "make_source",
 ]

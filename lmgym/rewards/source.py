@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.errors import LmgymError, unknown
-from lmgym.registry import REWARDS, load
 from lmgym.transcript import Transcript
 
-__all__ = ["Reward", "RewardBatch", "RewardLevel", "RewardSource", "make_source"]
+__all__ = ["Reward", "RewardBatch", "RewardLevel", "RewardSource"]
 
 
 class RewardLevel(StrEnum):
@@ -67,36 +65,3 @@ class RewardSource(Protocol):
 Reward = str | RewardSource | Callable[..., Sequence[float | None]] | None
 """What `reward=` takes: a registered name, a source, a function of prompts and completions, or
 None for the MDP without a reward."""
-
-
-def make_source(reward: Reward) -> RewardSource | None:
-    """The source that `reward` stands for.
-
-    Example:
-        >>> make_source("verifier").level
-        <RewardLevel.OUTCOME: 'outcome'>
-    """
-    if reward is None or reward == "none":
-        return None
-    if isinstance(reward, str):
-        if reward not in REWARDS:
-            raise unknown("reward", reward, [*REWARDS, "none"], "or a function or RewardSource")
-        source: Any = load(REWARDS[reward])()
-        return _checked(source)
-    if isinstance(reward, type):
-        raise LmgymError(f"reward={reward.__name__} is a class; pass an instance of it")
-    if isinstance(reward, RewardSource):
-        return reward
-    if callable(reward):
-        from lmgym.rewards.rules import FunctionReward
-
-        return FunctionReward(reward)
-    raise LmgymError(
-        f"reward={reward!r} is no reward; allowed are a name ({', '.join(REWARDS)}, none), a"
-        " function f(prompts, completions, **columns) -> list[float], a RewardSource, or None"
-    )
-
-
-def _checked(source: Any) -> RewardSource:
-    assert isinstance(source, RewardSource)
-    return source

@@ -36,6 +36,7 @@ _SHOWN: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 _REFRESH_SECONDS = 0.2
 _PROMPT_CHARACTERS = 80
 _TEXT_CHARACTERS = 160
+_LINE_CHARACTERS = 40
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _STYLES = {True: "green", False: "red", None: ""}
 _MARKS = {True: "+", False: "-", None: " "}

@@ -19,9 +19,9 @@ from rich.progress import Progress
 
 from lmgym.errors import LmgymError
 from lmgym.evaluation import Evaluation, evaluate
+from lmgym.factory import episode_of, make_source, make_task
 from lmgym.policies.loading import load_policy
-from lmgym.registry import episode_of, make_task
-from lmgym.rewards.source import Reward, make_source
+from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.training.arguments import LearnerArgs
 from lmgym.training.presets import default_learning_rate

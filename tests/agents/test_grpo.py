@@ -12,9 +12,9 @@ import torch
 from lmgym.agents.embedded import new_policy
 from lmgym.agents.grpo import GRPOArgs, GRPOLearner, train
 from lmgym.errors import LmgymError
+from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy
-from lmgym.registry import make_task
-from lmgym.rewards.source import Reward, make_source
+from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.training.losses import LossKind
 from lmgym.training.runs import read_metrics

@@ -11,7 +11,7 @@ import torch
 from lmgym.agents.embedded import new_policy
 from lmgym.agents.sft import SFTArgs, supervised_step, train
 from lmgym.errors import LmgymError
-from lmgym.registry import make_task
+from lmgym.factory import make_task
 from lmgym.rollouts import demonstrations
 from lmgym.training.runs import read_metrics
 

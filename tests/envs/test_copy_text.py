@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.registry import make_task
+from lmgym.factory import make_task
 from lmgym.task import Verdict
 
 RNG = np.random.default_rng

@@ -17,7 +17,7 @@ from lmgym.envs.math_problems.families import FAMILIES, MAX_DIFFICULTY, problem_
 from lmgym.envs.math_problems.problem_files import load_problems
 from lmgym.envs.math_problems.task import MathTask
 from lmgym.errors import LmgymError
-from lmgym.registry import make_task
+from lmgym.factory import make_task
 from lmgym.task import Opening, Task, Verdict
 from lmgym.testing import CHECKS, run_check
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
+from lmgym.factory import make_source
 from lmgym.registry import REWARDS
 from lmgym.rewards import FunctionReward, RewardBatch, RewardLevel, RewardSource, VerifierReward
-from lmgym.rewards.source import make_source
 from lmgym.transcript import Transcript
 
 

@@ -142,3 +142,10 @@ def test_long_texts_are_cut() -> None:
 
 def test_visible_keeps_what_can_be_read() -> None:
     assert visible("Grüße, \\boxed{5} → 日本") == "Grüße, \\boxed{5} → 日本"
+
+
+def test_a_plain_line_shows_an_answer() -> None:
+    plain, raw = console(is_terminal=False)
+    with TrainingDisplay("grpo", 2, "updates", console=plain, every_updates=1) as show:
+        show.update(1, {"reward": 0.5}, [Sample("1+1=", "3\x1b", is_correct=False)])
+    assert raw.getvalue().decode().rstrip().endswith("| - 1+1= -> 3\\x1b")

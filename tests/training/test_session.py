@@ -11,8 +11,8 @@ import torch
 
 from lmgym.agents.embedded import new_policy
 from lmgym.errors import LmgymError
+from lmgym.factory import make_task
 from lmgym.policies.loading import load_policy
-from lmgym.registry import make_task
 from lmgym.training.arguments import LearnerArgs
 from lmgym.training.session import TrainingSession, require_finite
 
