@@ -63,7 +63,7 @@ class EmbeddedArgs:
 
 def train(args: EmbeddedArgs) -> Path:
     """Train the policy and write it with its card; returns the folder."""
-    torch.set_num_threads(1)  # the model is too small to share, and one thread is reproducible
+    torch.set_num_threads(1)  # one thread is reproducible
     rng = np.random.default_rng(args.seed)
     policy = new_policy(args.hidden_size, args.n_layers, args.seed)
     optimizer = torch.optim.AdamW(policy.model.parameters(), args.lr, betas=(0.9, 0.95))

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
 
-from lmgym.commands.evaluate import EvalArgs
 from lmgym.evaluation import Evaluation, evaluate
 from lmgym.policies.loading import load_policy
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.task import Task
+from lmgym.training.presets import default_batch_size, is_large, use_threads
 from lmgym.training.progress import TrainingDisplay
 
+if TYPE_CHECKING:
+    from lmgym.commands.evaluate import EvalArgs
+
 __all__ = ["Measured", "measure"]
-
-_LARGE = 10_000_000
-"""Parameters above which a policy is measured on less by default."""
-
-_SMALL = 1_000_000
-"""Parameters up to which one thread of torch is the fastest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +42,10 @@ class Measured:
 def measure(args: EvalArgs, task: Task[Any], title: str) -> Measured:
     """Run the evaluation while the standard error shows how far it is."""
     policy = load_policy(args.model, device=args.device, dtype=args.dtype)
-    if policy.n_parameters <= _SMALL:
-        torch.set_num_threads(1)
-    is_large = policy.n_parameters > _LARGE
-    limit = args.limit or (50 if is_large else 512)
-    samples = (0 if is_large else 4) if args.samples is None else args.samples
+    use_threads(policy.n_parameters)
+    few = is_large(policy.n_parameters)
+    limit = args.limit or (50 if few else 512)
+    samples = (0 if few else 4) if args.samples is None else args.samples
     collector = _CountingCollector(
         policy, task, None, context=args.context, max_tokens=args.max_tokens
     )
@@ -69,7 +65,7 @@ def measure(args: EvalArgs, task: Task[Any], title: str) -> Measured:
             limit=limit,
             samples=samples,
             temperature=args.temperature,
-            batch_size=args.batch_size or (16 if is_large else 512),
+            batch_size=args.batch_size or default_batch_size(policy.n_parameters),
             on_progress=show,
         )
     seconds = time.perf_counter() - start

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from lmgym.errors import LmgymError
 
-__all__ = ["default_learning_rate"]
+__all__ = ["default_batch_size", "default_learning_rate", "is_large", "use_threads"]
 
+_SMALL = 1_000_000
+_LARGE = 10_000_000
 _RATES = ((200_000, 5e-4), (5_000_000, 1e-4), (50_000_000, 1e-5))
 
 
@@ -26,3 +28,26 @@ def default_learning_rate(n_parameters: int) -> float:
     if n_parameters < 1:
         raise LmgymError(f"a model has at least one parameter; given {n_parameters}")
     return next((rate for size, rate in _RATES if n_parameters <= size), 1e-6)
+
+
+def is_large(n_parameters: int) -> bool:
+    """Whether a model is so large that sampling takes seconds: above 10 million parameters."""
+    return n_parameters > _LARGE
+
+
+def default_batch_size(n_parameters: int) -> int:
+    """Episodes that are evaluated at a time."""
+    return 16 if is_large(n_parameters) else 512
+
+
+def use_threads(n_parameters: int, threads: int | None = None) -> None:
+    """Let torch use `threads` CPU threads; by default one for up to a million parameters, else all.
+
+    A small model gains little from a second core, and loses much where the core is busy.
+    """
+    import torch
+
+    if threads is None and n_parameters <= _SMALL:
+        threads = 1
+    if threads is not None:
+        torch.set_num_threads(threads)

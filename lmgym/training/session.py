@@ -24,7 +24,7 @@ from lmgym.policies.loading import load_policy
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.training.arguments import LearnerArgs
-from lmgym.training.presets import default_learning_rate
+from lmgym.training.presets import default_batch_size, default_learning_rate, use_threads
 from lmgym.training.progress import Sample, TrainingDisplay
 from lmgym.training.report import print_comparison
 from lmgym.training.runs import RECORD_FILE, Interrupt, RunFolder
@@ -70,7 +70,7 @@ class TrainingSession:
         self.generator = torch.Generator().manual_seed(args.seed)
         self.lr = args.lr or default_learning_rate(self.policy.n_parameters)
         self._evaluator = RolloutCollector(self.policy, task, None, **sizes)
-        self._set_threads()
+        use_threads(self.policy.n_parameters, args.threads)
         for split in ("train", "validation", "test"):  # each has problems, and they fit
             episode_of(task, self.policy.renderer, **sizes).reset(self.rng, split=split)
         self.rng = np.random.default_rng(args.seed)
@@ -206,7 +206,7 @@ class TrainingSession:
                 split=split,
                 limit=args.test_limit if is_test else args.validation_limit,
                 samples=args.test_samples if is_test else 1,
-                batch_size=512 if self.policy.n_parameters < 10_000_000 else 16,
+                batch_size=default_batch_size(self.policy.n_parameters),
                 on_progress=show,
             )
 
@@ -219,12 +219,6 @@ class TrainingSession:
         for name in ("best", "last"):
             if (self.run.path / name).is_dir():
                 shutil.copyfile(self.run.path / RECORD_FILE, self.run.path / name / RECORD_FILE)
-
-    def _set_threads(self) -> None:
-        small = self.policy.n_parameters < 1_000_000
-        threads = self.args.threads or (1 if small else None)
-        if threads is not None:
-            torch.set_num_threads(threads)
 
 
 def require_finite(value: torch.Tensor, name: str, update: int) -> None:
