@@ -180,7 +180,7 @@ class _Payments:
             self.rewards[row] += payment.reward
             self.scored[row] &= payment.is_scored
             for name, value in payment.parts.items():
-                self.parts.setdefault(name, np.zeros_like(self.rewards))[row] = value
+                self.parts.setdefault(name, np.zeros_like(self.rewards))[row] += value
 
 
 def rollout_by_tokens(

@@ -123,7 +123,7 @@ class LanguagePolicy:
         if generator is None and not greedy:
             generator = torch.Generator()
             generator.seed()
-        drawing = Drawing(temperature, greedy, generator)
+        drawing = Drawing(temperature, greedy, generator, self.renderer.vocab_size)
         ids: list[list[int]] = [[] for _ in range(n * len(prompts))]
         logprobs: list[list[float]] = [[] for _ in ids]
         make_decoder = LlamaDecoder if supports(self.model) else CachedDecoder
@@ -167,7 +167,7 @@ class LanguagePolicy:
         }
         takes = accepted(self.model)
         out = self.model(ids, **{name: inputs[name] for name in takes & inputs.keys()})
-        logits = out.logits[:, -kept:-1].float() / temperature
+        logits = out.logits[:, -kept:-1, : self.renderer.vocab_size].float() / temperature
         scored = ids[:, first:, None]  # (B, T - first, 1)
         taken: Tensor = logits.log_softmax(-1).gather(2, scored).squeeze(2)
         taken = torch.nn.functional.pad(taken, (first - 1, 0))

@@ -62,11 +62,14 @@ class Drawing:
         temperature: logits are divided by it; log-probabilities are those of the result.
         greedy: take the most likely id.
         generator: the source of randomness; unused where `greedy`.
+        n_ids: ids from here on are not drawn, as if the model lacked them: many models are wider
+            than their tokenizer. None draws from all.
     """
 
     temperature: float = 1.0
     greedy: bool = False
     generator: torch.Generator | None = None
+    n_ids: int | None = None
 
     def uniforms(self, steps: int, rows: int, device: torch.device) -> Tensor:
         """One number in [0, 1) for every id that may be drawn, shape (steps, rows, 1).
@@ -84,7 +87,7 @@ class Drawing:
 
     def draw(self, logits: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Ids and their log-probabilities, both of shape (B,), from logits of shape (B, V)."""
-        logits = logits.float()
+        logits = logits[:, : self.n_ids].float()
         if self.temperature != 1.0:
             logits = logits / self.temperature
         logprobs = logits.log_softmax(-1)

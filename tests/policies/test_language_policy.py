@@ -204,3 +204,24 @@ def test_skipping_the_prompt_changes_no_score() -> None:
         whole, part = (policy.token_logprobs(ids, mask, 0.8, first=first) for first in (1, 5))
     assert torch.equal(part[:, :4], torch.zeros(3, 4))
     assert torch.allclose(part[:, 4:], whole[:, 4:], atol=1e-6)
+
+
+def test_ids_beyond_the_tokenizer_are_never_drawn_nor_weighed() -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from lmgym.policies.byte_tokenizer import byte_tokenizer
+    from lmgym.rendering import ChatRenderer
+
+    sizes: Any = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=320, num_hidden_layers=1, tie_word_embeddings=False, **sizes)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        model.lm_head.weight[262:] *= 1000
+    policy = LanguagePolicy(model, ChatRenderer(byte_tokenizer()))
+    generator = torch.Generator().manual_seed(0)
+    drawn = policy.sample([[5, 6, 7]] * 40, max_tokens=8, generator=generator)
+    assert max(max(ids) for ids in drawn.ids) < 262
+    ids = torch.tensor([[5, 6, 7, *drawn.ids[0]]])
+    with torch.no_grad():
+        scored = policy.token_logprobs(ids, torch.ones_like(ids))[0, 2:]
+    assert scored.tolist() == pytest.approx(drawn.logprobs[0], abs=1e-4)
