@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmgym.errors import LmgymError
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch
@@ -89,7 +88,8 @@ def train(args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Rewar
         reward: a function or source, in place of the name in `args`.
     """
     with TrainingSession("grpo", args, env, world_args, reward or args.reward) as session:
-        learner = GRPOLearner(session.policy, args, session.lr)
+        longest = session.collector.max_tokens
+        learner = GRPOLearner(session.policy, args, session.lr, longest)
         silent = 0
         for update in session.updates():
             start = time.perf_counter()
@@ -103,7 +103,10 @@ def train(args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Rewar
             sampled = time.perf_counter()
             metrics = learner.step(batch, update)
             silent = 0 if metrics["signal"] > 0 else silent + 1
-            _check_signal(silent, batch, args)
+            if silent == 1:
+                session.say(f"update {update}: {_no_signal(batch)}")
+            if silent == args.patience:
+                session.stop(f"{silent} batches without a learning signal: {_no_signal(batch)}")
             metrics["tokens_per_second"] = batch.lengths.sum() / (time.perf_counter() - start)
             metrics["seconds/sampling"] = sampled - start
             metrics["seconds/training"] = time.perf_counter() - sampled
@@ -118,12 +121,14 @@ class GRPOLearner:
         policy: is trained in place.
         args: see `GRPOArgs`.
         lr: learning rate of AdamW.
+        max_tokens: of an episode, Dr. GRPO's constant length.
     """
 
-    def __init__(self, policy: LanguagePolicy, args: GRPOArgs, lr: float) -> None:
+    def __init__(self, policy: LanguagePolicy, args: GRPOArgs, lr: float, max_tokens: int) -> None:
         """Make the optimiser, and the reference where the loss needs one."""
         self.policy = policy
         self.args = args
+        self.max_tokens = max_tokens
         self.parameters = [p for p in policy.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr, betas=(0.9, 0.95), weight_decay=0.0)
         self.reference = _frozen_copy(policy) if args.beta > 0 else None
@@ -132,34 +137,28 @@ class GRPOLearner:
         """Learn from a batch of rollouts; returns what to log.
 
         Raises:
-            LmgymError: where the loss or its gradient is not finite; no weight is changed then.
+            LmgymError: where the loss or its gradient is not finite; the step is not taken then.
         """
-        args = self.args
-        rewards = torch.tensor(rollouts.rewards, dtype=torch.float32)
+        rewards = torch.tensor(rollouts.rewards)
         groups = torch.tensor([t.group_id for t in rollouts.transcripts])
         scored = torch.tensor(rollouts.scored)
-        per_episode = group_advantages(rewards, groups, scale=args.scale, scored=scored)
-        metrics = {"signal": float((per_episode != 0).float().mean())}
-        if metrics["signal"] == 0.0:
-            return metrics
-        batch = batch_transcripts(
-            rollouts.transcripts, self.policy.renderer.pad_id, self.policy.device
-        )
-        advantages = per_episode.to(batch.ids.device)[batch.transcript]
+        per_episode = group_advantages(rewards, groups, scale=self.args.scale, scored=scored)
+        signal = float((per_episode != 0).float().mean())
+        if signal == 0.0:
+            return {"signal": 0.0}
+        kept = [t for t, is_scored in zip(rollouts.transcripts, scored, strict=True) if is_scored]
+        batch = batch_transcripts(kept, self.policy.renderer.pad_id, self.policy.device)
+        advantages = per_episode[scored].to(batch.ids.device)[batch.transcript]
         old = self._logprobs(self.policy, batch) if self._is_off_policy else None
         reference = None if self.reference is None else self._logprobs(self.reference, batch)
-        stats: list[LossStats] = []
-        for rows in self._minibatches(batch):
-            stats += self._optimize(batch, rows, advantages, old, reference, metrics, update)
+        steps = [
+            self._optimize(batch, rows, advantages, old, reference, update)
+            for rows in self._minibatches(batch)
+        ]
         self.policy.version += 1
-        merged = merge_stats(stats)
         drawn = batch.target_logprobs[batch.target_mask > 0]
-        return metrics | {
-            "entropy": float(-drawn.mean()),  # of the sampled ids: an unbiased estimate
-            "clip_fraction": merged.clip_fraction,
-            "approximate_kl": merged.approximate_kl,
-            "reference_kl": merged.reference_kl,
-        }
+        entropy = float(-drawn.mean())  # of the sampled ids: an unbiased estimate
+        return {"signal": signal, "entropy": entropy, **_mean([s for s in steps if s])}
 
     def _optimize(
         self,
@@ -168,16 +167,15 @@ class GRPOLearner:
         advantages: Tensor,
         old: Tensor | None,
         reference: Tensor | None,
-        metrics: dict[str, float],
         update: int,
-    ) -> list[LossStats]:
-        """One optimiser step on some rows of the batch, in micro-batches."""
+    ) -> dict[str, float]:
+        """One optimiser step on some rows of the batch, in micro-batches; what to log of it."""
         args = self.args
         normalizer = global_normalizer(args.loss, batch.target_mask[rows])
         carries = advantages[rows] != 0 if self.reference is None else torch.ones_like(rows) > 0
         rows = rows[carries]  # rows with advantage 0 have no gradient: the same step, sooner
         if not len(rows):
-            return []
+            return {}
         self.optimizer.zero_grad()
         total, divergence = torch.zeros(()), 0.0
         stats: list[LossStats] = []
@@ -193,7 +191,7 @@ class GRPOLearner:
                 args.loss,
                 clip_low=args.clip_low,
                 clip_high=args.clip_high,
-                max_completion_length=args.max_tokens or int(batch.loss_mask.sum(1).max()),
+                max_completion_length=self.max_tokens,
                 normalizer=normalizer,
                 reference_logprobs=None if reference is None else reference[index, :width],
                 beta=args.beta,
@@ -207,9 +205,15 @@ class GRPOLearner:
         require_finite(total, "loss", update)
         require_finite(norm, "gradient norm", update)
         self.optimizer.step()
-        metrics["loss"], metrics["gradient_norm"] = float(total), float(norm)
-        metrics["sampler_divergence"] = divergence / sum(stat.n_tokens for stat in stats)
-        return stats
+        merged = merge_stats(stats)
+        return {
+            "loss": float(total),
+            "gradient_norm": float(norm),
+            "clip_fraction": merged.clip_fraction,
+            "approximate_kl": merged.approximate_kl,
+            "reference_kl": merged.reference_kl,
+            "sampler_divergence": divergence / sum(stat.n_tokens for stat in stats),
+        }
 
     @property
     def _is_off_policy(self) -> bool:
@@ -217,7 +221,7 @@ class GRPOLearner:
         return self.args.epochs * self.args.minibatches > 1
 
     def _minibatches(self, batch: Batch) -> list[Tensor]:
-        """Rows of each optimiser step, in the order of the batch."""
+        """Rows of each optimiser step: problems come in a random order, so runs of rows will do."""
         parts = torch.arange(len(batch), device=batch.ids.device).chunk(self.args.minibatches)
         return [rows for _ in range(self.args.epochs) for rows in parts]
 
@@ -235,14 +239,19 @@ def _frozen_copy(policy: LanguagePolicy) -> LanguagePolicy:
     return LanguagePolicy(copy.deepcopy(policy.model).requires_grad_(False), policy.renderer)
 
 
-def _check_signal(silent: int, batch: RolloutBatch, args: GRPOArgs) -> None:
-    """Stop where nothing can be learned: in batch after batch all answers are worth the same."""
-    if silent < args.patience:
-        return
-    rewards = np.unique(batch.rewards)
-    raise LmgymError(
-        f"no learning signal in {silent} batches: every group's rewards are equal (the last ones"
-        f" {rewards[:4].tolist()}). Where they are all low the problems are too hard for the"
-        " policy: choose easier ones, start from a better --model, or raise --group-size or"
-        " --temperature; where they are all high there is nothing left to learn"
+def _mean(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The means over the optimiser steps of a batch."""
+    return {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]}
+
+
+def _no_signal(batch: RolloutBatch) -> str:
+    """Why a batch teaches nothing: in each of its groups all answers are worth the same."""
+    if not batch.scored.any():
+        return "no episode could be scored, so there is nothing to learn from"
+    rewards = np.unique(batch.rewards[batch.scored])[:4].tolist()
+    return (
+        f"no learning signal: the rewards within each group are equal (they are {rewards}). Where"
+        " they are low the problems are too hard for the policy: choose easier ones, start from a"
+        " better --model, or raise --group-size or --temperature; where they are high there is"
+        " nothing left to learn"
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmgym.errors import LmgymError
 from lmgym.rollouts import RolloutBatch, RolloutCollector
-from lmgym.training.uncertainty import mean_interval, wilson_interval
+from lmgym.training.uncertainty import rates_interval, wilson_interval
 from lmgym.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -84,8 +85,10 @@ def evaluate(
         batch_size: episodes at a time.
         on_progress: called with the number of finished episodes and of all.
     """
-    rng = np.random.default_rng(0)  # draws no problems; some worlds' replies may need it
+    rng = np.random.default_rng(0)  # of the worlds' replies
     task_ids = collector.task.task_ids(split, limit)
+    if not task_ids:
+        raise LmgymError(f"split {split!r} has no problems to evaluate on (limit {limit})")
     total = len(task_ids) * (1 + samples)
     done = 0
 
@@ -110,14 +113,14 @@ def evaluate(
     rates = (
         [b.successes.reshape(-1, samples).mean(1) for b in run(samples, False)] if samples else []
     )
-    sampled = mean_interval(np.concatenate(rates).tolist()) if rates else None
+    sampled = np.concatenate(rates).tolist() if rates else None
     return Evaluation(
         split=split,
         n=len(task_ids),
         greedy=float(correct.mean()),
         greedy_interval=wilson_interval(int(correct.sum()), len(correct)),
-        pass_at_1=None if sampled is None else sampled.mean,
-        pass_at_1_interval=None if sampled is None else (sampled.low, sampled.high),
+        pass_at_1=None if sampled is None else float(np.mean(sampled)),
+        pass_at_1_interval=None if sampled is None else rates_interval(sampled),
         samples=samples,
         temperature=temperature,
         mean_length=float(np.mean([t.n_tokens for t in transcripts])),

@@ -114,7 +114,7 @@ class RolloutCollector:
         """Play one group of episodes for each problem.
 
         Args:
-            rng: draws the problems and the world's replies.
+            rng: seeds the episodes: which problems, and what the world replies.
             generator: draws the ids.
             n_groups: problems to draw; `task_ids` gives them instead.
             group_size: episodes of each problem.
@@ -125,10 +125,11 @@ class RolloutCollector:
         """
         problems: Sequence[str | None] = [None] * n_groups if task_ids is None else task_ids
         episodes = self._episodes(len(problems) * group_size)
-        for group, problem in enumerate(problems):
+        seeds = rng.integers(1 << 62, size=len(problems)).tolist()
+        for group, (problem, seed) in enumerate(zip(problems, seeds, strict=True)):
             members = episodes[group * group_size : (group + 1) * group_size]
-            for member in members:
-                member.reset(rng, split=split, task_id=problem)
+            for copy, member in enumerate(members):  # an episode's luck is its own
+                member.reset(np.random.default_rng((seed, copy)), split=split, task_id=problem)
                 problem = member.opening.task_id
         payments = _Payments(len(episodes))
         running = list(range(len(episodes)))
@@ -141,6 +142,11 @@ class RolloutCollector:
         if not self.schedule.pays_turns:
             payments.add(range(len(episodes)), self.schedule, transcripts)
         return RolloutBatch(transcripts, payments.rewards, payments.scored, payments.parts)
+
+    @property
+    def max_tokens(self) -> int:
+        """Ids that the agent may write in an episode."""
+        return self._episodes(1)[0].max_tokens
 
     def _play_turn(
         self,

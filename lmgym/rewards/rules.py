@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -97,22 +98,24 @@ class ShuffledReward:
     """A control: a source's rewards of whole episodes, handed out in a random order.
 
     Nothing can be learned from it; whatever improves under it is not due to the reward. It needs
-    a batch to shuffle, so it works in rollouts and not in `step`.
+    a batch to shuffle, so it works in rollouts and not in `step`. The order follows from what was
+    written, so the same batch is always shuffled in the same way.
     """
 
     level = RewardLevel.OUTCOME
     is_causal = False
 
-    def __init__(self, source: RewardSource | None = None, seed: int = 0) -> None:
+    def __init__(self, source: RewardSource | None = None) -> None:
         """Shuffle `source`, by default the verifier."""
         self.source = source or VerifierReward()
-        self._rng = np.random.default_rng(seed)
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Score, then permute over the batch."""
         scored = self.source.score(transcripts)
         dense = scored.dense or [np.zeros(0)] * len(transcripts)
-        order = self._rng.permutation(len(transcripts))
+        written = repr([(t.task_id, t.completion_text) for t in transcripts])
+        seed = crc32(written.encode("utf-8", "surrogatepass"))
+        order = np.random.default_rng(seed).permutation(len(transcripts))
         outcome = (scored.outcome + [turns.sum() for turns in dense])[order]
         unscored = None if scored.unscored is None else scored.unscored[order]
         return RewardBatch(outcome, parts={"shuffled": outcome}, unscored=unscored)

@@ -70,8 +70,9 @@ class RewardSchedule:
     def _payment(self, batch: RewardBatch, row: int, *, is_over: bool) -> Payment:
         if batch.unscored is not None and batch.unscored[row]:
             return Payment(is_scored=False)
-        parts = {name: float(values[row]) for name, values in batch.parts.items()}
-        reward = float(batch.outcome[row]) if is_over or not self.pays_turns else 0.0
+        is_due = is_over or not self.pays_turns  # the outcome and its parts are paid once
+        parts = {name: float(values[row]) for name, values in batch.parts.items() if is_due}
+        reward = float(batch.outcome[row]) if is_due else 0.0
         if self.pays_turns and batch.dense is not None:
             reward += float(batch.dense[row][-1])
         if not isfinite(reward):

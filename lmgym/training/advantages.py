@@ -61,7 +61,7 @@ def group_advantages(
         centred = centred / (groups.std(centred) + eps)
     elif scale == "batch":
         centred = centred / (groups.batch_std() + eps)
-    return centred.reshape(rewards.shape)
+    return centred.float().reshape(rewards.shape)
 
 
 def rloo_advantages(
@@ -77,14 +77,15 @@ def rloo_advantages(
     """
     groups = _Groups(rewards, group_ids, scored)
     size = groups.sizes[groups.ids]
-    return (groups.centred() * size / (size - 1).clamp(min=1)).reshape(rewards.shape)
+    scaled = groups.centred() * size / (size - 1).clamp(min=1)
+    return scaled.float().reshape(rewards.shape)
 
 
 class _Groups:
     """Flat rewards with the number of their group, and which of them count."""
 
     def __init__(self, rewards: Tensor, group_ids: Tensor | None, scored: Tensor | None) -> None:
-        values = rewards if rewards.is_floating_point() else rewards.float()
+        values = rewards.double()
         self.ids = _group_numbers(rewards, group_ids)  # (N,), 0 to n_groups - 1
         if scored is not None and scored.shape != rewards.shape:
             raise LmgymError(
@@ -100,8 +101,15 @@ class _Groups:
     def centred(self) -> Tensor:
         """Reward minus the mean of the group, 0 where it doesn't count or is alone; (N,)."""
         means = self._sum(self.rewards) / self.sizes.clamp(min=1)
-        is_comparable = self.counts & (self.sizes[self.ids] > 1)
+        is_comparable = self.counts & (self._spread()[self.ids] != 0)
         return (self.rewards - means[self.ids]).masked_fill(~is_comparable, 0.0)
+
+    def _spread(self) -> Tensor:
+        """The largest reward less the smallest of each group, exactly 0 where all are equal."""
+        rewards, ids = self.rewards[self.counts], self.ids[self.counts]
+        empty = rewards.new_zeros(self.n_groups)
+        most = empty.scatter_reduce(0, ids, rewards, "amax", include_self=False)
+        return most - empty.scatter_reduce(0, ids, rewards, "amin", include_self=False)
 
     def std(self, centred: Tensor) -> Tensor:
         """The unbiased standard deviation of each sample's group; (N,)."""

@@ -28,7 +28,7 @@ class LearnerArgs:
     seed: int = 0
     """Seed of problems, samples and evaluations."""
     seconds: float = 90.0
-    """Wall-clock budget of training, evaluations on the validation split included."""
+    """Wall-clock budget of training, validations on the way included."""
     updates: int | None = None
     """Stop after so many updates, if the seconds last."""
     lr: float | None = None
@@ -36,15 +36,18 @@ class LearnerArgs:
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
     validate_every: float = 5.0
-    """Seconds between validations; the best checkpoint by validation is kept."""
-    validation_limit: int = 256
-    """Problems of a validation."""
+    """Seconds between validations, more where they take over a tenth of the time; the best
+    checkpoint by validation is kept."""
+    validation_limit: int | None = None
+    """Problems of a validation; by default 256, or 32 for models above 10 million parameters."""
     target: float = 0.97
     """Stop once both greedy and sampled accuracy on validation reach this twice in a row."""
-    test_limit: int = 512
-    """Test problems of the evaluations before and after; nothing else touches them."""
-    test_samples: int = 4
-    """Sampled answers for each test problem, besides the greedy one."""
+    test_limit: int | None = None
+    """Test problems of the evaluations before and after, which nothing else touches; by default
+    512, or 50 for models above 10 million parameters."""
+    test_samples: int | None = None
+    """Sampled answers for each test problem, besides the greedy one; by default 4, or 1 for models
+    above 10 million parameters."""
     context: int | None = None
     """Positions of an episode; by default what the world needs."""
     max_tokens: int | None = None
@@ -60,7 +63,7 @@ class LearnerArgs:
 
     ranges: ClassVar[dict[str, Range]] = {
         "seed": (0, 2**63 - 1),
-        "seconds": (0, _ANY),
+        "seconds": (_TINY, _ANY),
         "updates": (0, _ANY),
         "lr": (_TINY, _ANY),
         "max_grad_norm": (_TINY, _ANY),

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from lmgym.errors import LmgymError
 
-__all__ = ["default_batch_size", "default_learning_rate", "is_large", "use_threads"]
+__all__ = [
+    "default_batch_size",
+    "default_learning_rate",
+    "default_limits",
+    "is_large",
+    "use_threads",
+]
 
 _SMALL = 1_000_000
 _LARGE = 10_000_000
@@ -33,6 +39,11 @@ def default_learning_rate(n_parameters: int) -> float:
 def is_large(n_parameters: int) -> bool:
     """Whether a model is so large that sampling takes seconds: above 10 million parameters."""
     return n_parameters > _LARGE
+
+
+def default_limits(n_parameters: int) -> tuple[int, int, int]:
+    """Problems of a validation, problems of a test, and sampled answers for each of the latter."""
+    return (32, 50, 1) if is_large(n_parameters) else (256, 512, 4)
 
 
 def default_batch_size(n_parameters: int) -> int:

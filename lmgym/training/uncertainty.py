@@ -24,6 +24,7 @@ __all__ = [
     "mean_interval",
     "pass_at_k",
     "permutation_test",
+    "rates_interval",
     "wilson_interval",
 ]
 
@@ -54,14 +55,36 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     """
     if not 0 <= successes <= trials:
         raise LmgymError(f"{successes} successes of {trials} trials: must be between 0 and trials")
-    if trials == 0:
-        return 0.0, 1.0
+    return _wilson(successes / trials, trials, confidence) if trials else (0.0, 1.0)
+
+
+def rates_interval(rates: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of a mean of rates, each in [0, 1], one for each problem: never outside [0, 1].
+
+    Wilson's interval with the effective number of trials, that for which a proportion would have
+    the variance that is seen between the problems (Kish 1965). Where all rates are 0 or all are 1
+    each problem counts as one trial.
+
+    Example:
+        >>> low, high = rates_interval([0.5, 0.0, 1.0, 0.5])
+        >>> round(low, 2), round(high, 2)
+        (0.19, 0.81)
+    """
+    sample = _sample(rates)
+    if sample.min() < 0 or sample.max() > 1:
+        raise LmgymError(f"rates lie between 0 and 1; given {sample.min():g} to {sample.max():g}")
+    mean, n = float(sample.mean()), len(sample)
+    variance = float(sample.var(ddof=1)) / n if n > 1 else 0.0
+    return _wilson(mean, max(float(n), mean * (1 - mean) / variance) if variance else n, confidence)
+
+
+def _wilson(rate: float, trials: float, confidence: float) -> tuple[float, float]:
     z = NormalDist().inv_cdf((1 + _checked(confidence)) / 2)
-    rate, ratio = successes / trials, z * z / trials
+    ratio = z * z / trials
     centre = (rate + ratio / 2) / (1 + ratio)
     half = z / (1 + ratio) * math.sqrt(rate * (1 - rate) / trials + ratio / (4 * trials))
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    return low, 1.0 if successes == trials else min(1.0, centre + half)
+    low = 0.0 if rate == 0 else max(0.0, centre - half)
+    return low, 1.0 if rate == 1 else min(1.0, centre + half)
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> MeanInterval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def rollouts(policy: LanguagePolicy, seed: int, reward: Reward = share_of_a) -> 
 
 def learn(args: GRPOArgs, seed: int, updates: int) -> tuple[LanguagePolicy, list[float]]:
     policy = new_policy(16, 1, seed)
-    learner = GRPOLearner(policy, args, args.lr or 0.02)
+    learner = GRPOLearner(policy, args, args.lr or 0.02, 4)
     rewards = []
     for update in range(updates):
         batch = rollouts(policy, 1000 * seed + update)
@@ -77,7 +78,7 @@ def test_a_kl_penalty_holds_the_policy_back() -> None:
 
 def test_shuffled_rewards_teach_nothing() -> None:
     policy = new_policy(16, 1, 0)
-    learner = GRPOLearner(policy, GRPOArgs(), 0.02)
+    learner = GRPOLearner(policy, GRPOArgs(), 0.02, 4)
     from lmgym.rewards import FunctionReward, ShuffledReward
 
     source = ShuffledReward(FunctionReward(share_of_a))
@@ -104,7 +105,7 @@ def test_micro_batches_give_the_same_step() -> None:
 
 def test_the_sampler_and_the_trainer_agree() -> None:
     policy = new_policy(16, 1, 0)
-    metrics = GRPOLearner(policy, GRPOArgs(), 0.01).step(rollouts(policy, 0), 0)
+    metrics = GRPOLearner(policy, GRPOArgs(), 0.01, 4).step(rollouts(policy, 0), 0)
     assert metrics["sampler_divergence"] < 1e-5
     assert metrics["approximate_kl"] == pytest.approx(0.0, abs=1e-6)
 
@@ -112,7 +113,7 @@ def test_the_sampler_and_the_trainer_agree() -> None:
 def test_a_batch_without_signal_changes_no_weight() -> None:
     policy = new_policy(16, 1, 0)
     before = [p.clone() for p in policy.model.parameters()]
-    metrics = GRPOLearner(policy, GRPOArgs(), 0.01).step(rollouts(policy, 0, "verifier"), 0)
+    metrics = GRPOLearner(policy, GRPOArgs(), 0.01, 4).step(rollouts(policy, 0, "verifier"), 0)
     assert metrics == {"signal": 0.0}
     assert all(torch.equal(a, b) for a, b in zip(before, policy.model.parameters(), strict=True))
 
@@ -125,7 +126,7 @@ def test_unscored_episodes_carry_no_gradient() -> None:
 
     batch = rollouts(policy, 0, unscored)
     assert not batch.scored.any()
-    assert GRPOLearner(policy, GRPOArgs(), 0.01).step(batch, 0) == {"signal": 0.0}
+    assert GRPOLearner(policy, GRPOArgs(), 0.01, 4).step(batch, 0) == {"signal": 0.0}
 
 
 def test_a_non_finite_loss_is_told_and_no_weight_is_changed() -> None:
@@ -134,8 +135,8 @@ def test_a_non_finite_loss_is_told_and_no_weight_is_changed() -> None:
     with torch.no_grad():
         next(policy.model.parameters())[97] = float("nan")
     before = [p.clone() for p in policy.model.parameters()]
-    with pytest.raises(LmgymError, match="no weight was changed"):
-        GRPOLearner(policy, GRPOArgs(), 0.01).step(batch, 5)
+    with pytest.raises(LmgymError, match="the step was not taken"):
+        GRPOLearner(policy, GRPOArgs(), 0.01, 4).step(batch, 5)
     pairs = zip(before, policy.model.parameters(), strict=True)
     assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
 
@@ -161,10 +162,15 @@ def test_training_leaves_a_complete_run_folder(small: dict[str, Any]) -> None:
     assert {"reward", "accuracy", "entropy", "tokens_per_second", "signal"} <= set(rows[0])
 
 
-def test_training_stops_where_there_is_nothing_to_learn_from(small: dict[str, Any]) -> None:
-    with pytest.raises(LmgymError, match="no learning signal in 3 batches"):
-        train(GRPOArgs(**small, patience=3), "lmgym/Copy-v0", {})
-    assert (Path(small["out"]) / "last" / "model.safetensors").is_file()
+def test_training_stops_in_good_order_where_there_is_nothing_to_learn_from(
+    small: dict[str, Any],
+) -> None:
+    run = train(GRPOArgs(**small, patience=3), "lmgym/Copy-v0", {})
+    record = json.loads((run / "lmgym.json").read_text())
+    assert record["status"] == "finished"
+    assert record["updates"] == 3
+    assert record["stopped"].startswith("3 batches without a learning signal: no learning signal")
+    assert {"before", "after"} <= set(record)
 
 
 def test_a_non_finite_loss_keeps_the_last_good_checkpoint(

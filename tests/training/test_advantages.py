@@ -114,3 +114,12 @@ def test_unknown_scale_is_told() -> None:
 def test_scored_must_have_the_shape_of_rewards() -> None:
     with pytest.raises(LmgymError, match="scored has shape"):
         group_advantages(torch.zeros(2, 2), scored=torch.ones(2, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("reward", [0.7, 0.9, 1 / 3, 0.1, 1e-3, 123.456])
+@pytest.mark.parametrize("size", [2, 3, 6, 7, 8, 10])
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+def test_equal_rewards_have_exactly_no_advantage(reward: float, size: int, scale: Scale) -> None:
+    rewards = torch.full((4, size), reward)
+    assert group_advantages(rewards, scale=scale).tolist() == [[0.0] * size] * 4
+    assert rloo_advantages(rewards).tolist() == [[0.0] * size] * 4
