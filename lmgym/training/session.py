@@ -195,7 +195,7 @@ class TrainingSession:
         args = self.args
         if self._hits >= 2:
             return f"validation reached the target of {args.target:.0%}"
-        if self.seconds >= args.seconds:
+        if self.seconds >= args.seconds and self._n_updates:
             return f"the budget of {args.seconds:g} seconds is spent"
         if args.updates is not None and self._n_updates >= args.updates:
             return f"{args.updates} updates are done"

@@ -14,6 +14,7 @@ from lmgym.errors import LmgymError
 from lmgym.factory import make_task
 from lmgym.policies.loading import load_policy
 from lmgym.training.arguments import LearnerArgs
+from lmgym.training.runs import read_metrics
 from lmgym.training.session import TrainingSession, require_finite
 
 
@@ -130,3 +131,43 @@ def test_bad_arguments_leave_no_folder_behind(args: dict[str, Any]) -> None:
         with pytest.raises(LmgymError, match="unknown"):
             TrainingSession("none", LearnerArgs(**args), env, world, reward)
     assert not Path(args["out"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt(), "interrupted"), (LmgymError("full"), "failed: full")],
+)
+def test_a_failure_at_the_end_keeps_the_weights_and_is_written_down(
+    args: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: BaseException, status: str
+) -> None:
+    def fail(self: TrainingSession) -> None:
+        raise error
+
+    monkeypatch.setattr(TrainingSession, "_finish", fail)
+    with pytest.raises(type(error)):
+        run(args)
+    folder = Path(args["out"])
+    assert json.loads((folder / "lmgym.json").read_text())["status"] == status
+    assert (folder / "last" / "model.safetensors").is_file()
+
+
+def test_the_smallest_budget_still_trains(args: dict[str, Any]) -> None:
+    given = LearnerArgs(**args, seconds=1e-6)
+    with TrainingSession("none", given, "lmgym/Math-v0", {}) as session:
+        numbers = list(session.updates())
+    assert numbers == [0]
+
+
+def test_unscored_episodes_are_left_out_of_what_is_logged(args: dict[str, Any]) -> None:
+    def half(prompts: list[str], completions: list[str]) -> list[float | None]:
+        return [1.0 if i % 2 else None for i in range(len(prompts))]
+
+    given = LearnerArgs(**args, updates=1)
+    with TrainingSession("none", given, "lmgym/Math-v0", {}, half) as session:
+        for _ in session.updates():
+            batch = session.collector.collect(session.rng, session.generator, n_groups=4)
+            session.log({}, batch)
+    row = read_metrics(session.run.path)[0]
+    assert (row["reward"], row["reward/half"], row["unscored"]) == (1.0, 1.0, 0.5)
+    record = json.loads((session.run.path / "lmgym.json").read_text())
+    assert record["reward"] == "half"
