@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,12 +127,13 @@ def test_shuffling_permutes_the_rewards() -> None:
     assert sorted(shuffled) == list(range(50))
 
 
-def test_shuffling_is_seeded_and_differs_from_batch_to_batch() -> None:
-    source = FunctionReward(lambda prompts: [float(prompt) for prompt in prompts])
-    one, other = ShuffledReward(source), ShuffledReward(source)
-    first, second = (one.score(numbered(50)).outcome for _ in range(2))
+def test_shuffling_is_pure_and_differs_from_batch_to_batch() -> None:
+    source = ShuffledReward(FunctionReward(lambda prompts: [float(p) for p in prompts]))
+    batch = numbered(50)
+    other = [replace(t, task_id=f"other/{i}") for i, t in enumerate(batch)]
+    first, again, second = (source.score(b).outcome for b in (batch, batch, other))
+    assert (first == again).all()
     assert (first != second).any()
-    assert (first == other.score(numbered(50)).outcome).all()
 
 
 def test_shuffling_hands_out_whole_episodes_and_what_is_unscored() -> None:
