@@ -93,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
 def measure(args: EnvStepsArgs) -> dict[str, list[Rate]]:
     """The rates of both environments, measured in turn; a first pair is thrown away."""
     if REFERENCE not in gym.registry:
-        gym.register(REFERENCE, NothingEnv)
+        gym.register(REFERENCE, lambda **_: NothingEnv())
     envs = {REFERENCE: gym.make(REFERENCE), OURS: gym.make(OURS, context=args.context)}
     actions = random_ids(args.steps, args.seed)
     rates: dict[str, list[Rate]] = {name: [] for name in envs}

@@ -52,7 +52,8 @@ def logprobs_of(policy: LanguagePolicy, transcript: Transcript, temperature: flo
     """Log-probabilities of the ids that the agent drew, one episode alone, shape (L,)."""
     segment = transcript.segments[0]
     logits = policy.model(torch.tensor([segment.ids])).logits[0, :-1] / temperature
-    taken = logits.log_softmax(-1).gather(1, torch.tensor(segment.ids[1:])[:, None])[:, 0]
+    scored: Tensor = logits.log_softmax(-1)
+    taken = scored.gather(1, torch.tensor(segment.ids[1:])[:, None])[:, 0]
     return taken[torch.tensor(segment.loss_mask[1:]) == 1]
 
 
@@ -91,7 +92,8 @@ def objective(
 
 def watch_steps(learner: GRPOLearner, expect: Callable[[int], list[Tensor]]) -> list[float]:
     """Compare the gradients before each optimiser step; returns the norms."""
-    take, norms = learner.optimizer.step, []
+    take = learner.optimizer.step
+    norms: list[float] = []
 
     def step(*given: Any, **named: Any) -> None:
         for parameter, expected in zip(learner.parameters, expect(len(norms)), strict=True):
