@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -179,15 +180,16 @@ class LanguagePolicy:
         It is written beside its place and moved there at the end, so that the weights in a
         directory of this name are complete or as they were. Other files in it stay.
         """
-        target = Path(directory).absolute()
+        target = Path(directory).resolve()  # a link stays a link to what is written
         target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() and _old(target).exists():  # a save was cut off between two moves
+            os.rename(_old(target), target)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent:
             new = Path(parent) / "new"
             self._write(new)
             if target.exists():
                 _carry_over(target, new)
-                os.rename(target, Path(parent) / "old")
-            os.rename(new, target)
+            _put_in_place(new, target)
 
     def _write(self, directory: Path) -> None:
         with no_progress_bars():
@@ -261,4 +263,27 @@ def _carry_over(old: Path, new: Path) -> None:
         place = new / path.relative_to(old)
         if path.is_file() and not place.exists() and not path.name.startswith(_MODEL_FILES):
             place.parent.mkdir(parents=True, exist_ok=True)
-            os.link(path, place)
+            try:
+                os.link(path, place)
+            except OSError:  # a file system without hard links
+                shutil.copy2(path, place)
+
+
+def _put_in_place(new: Path, target: Path) -> None:
+    """Move `new` to `target`; the old directory goes only once the new one stands."""
+    if not target.exists():
+        os.rename(new, target)
+        return
+    old = _old(target)
+    shutil.rmtree(old, ignore_errors=True)
+    os.rename(target, old)
+    try:
+        os.rename(new, target)
+    except BaseException:
+        os.rename(old, target)
+        raise
+    shutil.rmtree(old)
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")

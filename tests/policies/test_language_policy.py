@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -225,3 +226,62 @@ def test_ids_beyond_the_tokenizer_are_never_drawn_nor_weighed() -> None:
     with torch.no_grad():
         scored = policy.token_logprobs(ids, torch.ones_like(ids))[0, 2:]
     assert scored.tolist() == pytest.approx(drawn.logprobs[0], abs=1e-4)
+
+
+def weights_in(directory: Path) -> bytes:
+    return (directory / "model.safetensors").read_bytes()
+
+
+def test_a_save_that_fails_leaves_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmgym.agents.embedded import new_policy
+
+    target = tmp_path / "best"
+    new_policy(16, 1, seed=0).save(target)
+    before = weights_in(target)
+    rename = os.rename
+
+    def full(source: Path, to: Path) -> None:
+        if Path(source).name == "new":
+            raise OSError(28, "No space left on device")
+        rename(source, to)
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        new_policy(16, 1, seed=1).save(target)
+    monkeypatch.undo()
+    assert weights_in(target) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_saving_through_a_link_keeps_the_link_and_copies_where_links_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmgym.agents.embedded import new_policy
+
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "log.txt").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    def refused(source: Path, to: Path) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    new_policy(16, 1, seed=0).save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "log.txt").read_text() == "kept"
+    assert weights_in(tmp_path / "real")
+
+
+def test_a_save_that_was_killed_between_its_moves_is_undone_by_the_next(tmp_path: Path) -> None:
+    from lmgym.agents.embedded import new_policy
+
+    target = tmp_path / "best"
+    new_policy(16, 1, seed=0).save(target)
+    (target / "lmgym.json").write_text("{}")
+    target.rename(tmp_path / ".best.old")
+    new_policy(16, 1, seed=1).save(target)
+    assert weights_in(target)
+    assert (target / "lmgym.json").read_text() == "{}"
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
