@@ -31,9 +31,11 @@ READ = {
     "1/2/3": None,
     "$5": "5",
     "-$5.25": "-5.25",
-    "12kg": "12",
+    "12kg": None,  # a unit is not part of a number; an answer may have one
     "2x3": None,
-    "1e5": None,
+    "1e5": "100000",
+    "2.5E-3": "1/400",
+    "1e1000": None,
     "\\frac{1}{2}": "1/2",
     "-\\dfrac{3}{4}": "-3/4",
     "\\tfrac{-3}{4}": "-3/4",
@@ -93,9 +95,48 @@ GOLDS = {
     "so \\boxed{\\frac{3}{4}}": "3/4",
     "$ 5": "5",
     "1 / 2": "1/2",
-    "5 apples": "5",
     "-0.5": "-0.5",
 }
+
+
+BOXES = {
+    # a box must hold one number and nothing else
+    "2\\sqrt{5}": None,
+    "10^{5}": None,
+    "\\frac{3}{4} + 1": None,
+    "\\frac{1}{2}x": None,
+    "5x": None,
+    "5pi": None,
+    "5\\pi": None,
+    "5 or 6": None,
+    "5, 6": None,
+    "0.\\overline{3}": None,
+    "12:30": None,
+    "(5)": None,
+    "\\frac{1}{0}": None,
+    "1e9999": None,
+    # spacing, signs and spellings of LaTeX
+    "-\\,5": "-5",
+    "- 5": "-5",
+    "\u22125": "-5",
+    "1{,}000": "1000",
+    "1\\,000": "1000",
+    "1\u202f000": "1000",
+    "\\frac12": "1/2",
+    "\\dfrac{1}{2}": "1/2",
+    "-\\frac{1}{2}": "-1/2",
+    "2\\frac{1}{2}": "5/2",
+    "-2 1/2": "-5/2",
+    "1e-3": "1/1000",
+    # names, currencies and units
+    "x=5": "5",
+    "\\$18": "18",
+    "18\\text{ km}": "18",
+    "18 square feet": "18",
+    "18 dollars.": "18",
+    "50\\%": "50",
+}
+"""Contents of a box, and the number they are."""
 
 
 def number(text: str | None) -> Fraction | None:
@@ -112,12 +153,50 @@ def test_the_last_box_or_the_last_number_is_the_answer(response: str) -> None:
     assert last_number(response) == number(ANSWERS[response])
 
 
+@pytest.mark.parametrize("content", BOXES)
+def test_a_box_is_one_number_or_no_answer(content: str) -> None:
+    assert last_number(f"7 and \\boxed{{{content}}}") == number(BOXES[content])
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("about 1e-3", "1/1000"),
+        ("it took 2 1/2", "5/2"),
+        ("from 3/2", "3/2"),
+        ("in 2024 3/2", "3/2"),
+        ("12\u2009000.", "12000"),
+        ("so -\\frac{3}{4}.", "-3/4"),
+        ("42kg", "42"),
+    ],
+)
+def test_spellings_outside_a_box(response: str, answer: str) -> None:
+    assert last_number(response) == Fraction(answer)
+
+
 @pytest.mark.parametrize("gold", GOLDS)
 def test_golds_are_read(gold: str) -> None:
     assert parse_gold(gold) == number(GOLDS[gold])
 
 
-@pytest.mark.parametrize("gold", ["", "####", "x", "1/0", "3 1/2", "1 2", "4 or 5", "#### about"])
+@pytest.mark.parametrize(
+    "gold",
+    [
+        "",
+        "####",
+        "x",
+        "1/0",
+        "3 1/2",
+        "1 2",
+        "4 or 5",
+        "#### about",
+        "2x",
+        "3i",
+        "5pi",
+        "5 apples",
+        "12kg",
+    ],
+)
 def test_golds_that_are_no_number_are_refused(gold: str) -> None:
     with pytest.raises(LmgymError, match=r"is not a number; allowed are integers, decimals,"):
         parse_gold(gold)

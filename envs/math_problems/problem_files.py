@@ -75,12 +75,17 @@ def load_gsm8k() -> Splits:
             " gsm8k/test.jsonl, or install the package 'datasets' to download it"
         ) from None
     tables = load_dataset("openai/gsm8k", "main")
-    return _disjoint({name: _rows(name, tables[name], name) for name in ("train", "test")})
+    names = ("train", "test")
+    return _disjoint({name: _rows(name, enumerate(tables[name], 1), name) for name in names})
 
 
 def _read(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8") as lines:
-        return _rows(path.stem, (_parsed(line, path, i + 1) for i, line in enumerate(lines)), path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise LmgymError(f"{str(path)!r} is not UTF-8: {error}; convert it first") from None
+    filled = ((i, line) for i, line in enumerate(lines, 1) if line.strip())
+    return _rows(path.stem, ((i, _parsed(line, path, i)) for i, line in filled), path)
 
 
 def _parsed(line: str, path: Path, number: int) -> Any:
@@ -90,10 +95,8 @@ def _parsed(line: str, path: Path, number: int) -> Any:
         raise LmgymError(f"row {number} of {str(path)!r} is not JSON: {error}") from None
 
 
-def _rows(stem: str, table: Iterable[Any], source: object) -> list[Row]:
-    rows = [
-        _row(f"{stem}/{i + 1}", raw, f"row {i + 1} of '{source}'") for i, raw in enumerate(table)
-    ]
+def _rows(stem: str, table: Iterable[tuple[int, Any]], source: object) -> list[Row]:
+    rows = [_row(f"{stem}/{i}", raw, f"row {i} of '{source}'") for i, raw in table]
     if not rows:
         raise LmgymError(f"'{source}' holds no problems; it needs one JSON object a line")
     return rows

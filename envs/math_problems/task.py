@@ -43,7 +43,8 @@ class MathTask(Task[Fraction]):
 
     Description:
         One question, one message, one verdict. The answer is the last complete `\boxed{}` of the
-        message, else its last number, and counts when it equals the gold answer exactly. Nothing
+        message, which must hold one number, else the message's last number, and counts when it
+        equals the gold answer exactly. Nothing
         the agent writes is ever executed. Generated families have an address for each problem,
         `family/difficulty/seed/index`, that names the same problem in every process.
 

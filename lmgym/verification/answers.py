@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from string import ascii_letters
 
 from lmgym.errors import LmgymError
 
@@ -12,18 +13,30 @@ __all__ = ["last_number", "parse_gold", "parse_number", "verify_number"]
 _MAX_DIGITS = 400
 """Longer numerals are not read: they are no answers, and big integers cost quadratic time."""
 
-_RUN = re.compile(r"[-+\u2212]?[$\u20ac\u00a3]?[0-9.][0-9A-Za-z.,/]*")
+_RUN = re.compile(
+    r"[-+\u2212]?[$\u20ac\u00a3]?[0-9.][0-9A-Za-z.,/]*(?:(?<=[0-9][eE])[-+][0-9]{1,3})?"
+)
 """A maximal run of characters that may be a number; no nested quantifiers, so linear time."""
 
 _NUMERAL = re.compile(
     r"(?P<sign>[-+\u2212]?)[$\u20ac\u00a3]?"
     r"(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?:\.(?P<decimals>[0-9]*))?"
-    r"(?:/(?P<denominator>[0-9]+))?(?P<unit>[A-Za-z]*)"
+    r"(?:[eE](?P<exponent>[-+]?[0-9]{1,3})|/(?P<denominator>[0-9]+))?"
 )
 _LATEX_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?[0-9]{1,400})\}\{([0-9]{1,400})\}")
 _BOX = "\\boxed{"
 _BRACE = re.compile(r"\\boxed\{|[{}]")
 _SPACED_DIGITS = re.compile(r"[0-9.]\s+[0-9.]")
+_THIN_SPACE = re.compile(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))")
+_WHOLE_BEFORE = re.compile(r"(?<![0-9.,/])(-?)([0-9]{1,9}) $")
+_LATEX_NOISE = re.compile(
+    r"\\[,;:! ]|\\(?:left|right)(?![a-z])|~|\\?[$%]|\\(?:text|textbf|mathrm|mbox)\{[^{}]*\}"
+)
+_NAME = re.compile(r"^[A-Za-z]\w{0,20}\s*=")
+_UNIT = re.compile(r"(?<=[0-9.}])\s*(?!pi\b)[A-Za-z]{2,}(?: [A-Za-z]+){0,3}\.?$")
+_MIXED = re.compile(
+    r"([-+\u2212]?)([0-9]{1,9})(?:\s*\\frac\{([0-9]+)\}\{([0-9]+)\}|\s+([0-9]+)/([0-9]+))"
+)
 _MAX_BOX = 2 * _MAX_DIGITS
 _CLOSES_A_TERM = ")]}"
 
@@ -41,13 +54,16 @@ def verify_number(response: str, gold: Fraction) -> bool:
 
 
 def last_number(response: str) -> Fraction | None:
-    """The number in the last complete box of `response`, else its last number, else None."""
+    """The number that the last complete box of `response` is; without a box, its last number.
+
+    A box that holds anything but one number, with a unit or a name at most, is no answer.
+    """
     boxed = _last_box(response)
-    return _last_in(response if boxed is None else boxed)
+    return _last_in(_THIN_SPACE.sub("", response)) if boxed is None else _boxed_number(boxed)
 
 
 def parse_number(text: str) -> Fraction | None:
-    """The number that `text` is, or None; signs, thousands, decimals and fractions are read."""
+    """The number that `text` is, or None: decimal, with thousands, an exponent, or a fraction."""
     latex = _LATEX_FRACTION.fullmatch(text)
     if latex:
         sign = -1 if latex[1] else 1
@@ -61,6 +77,8 @@ def parse_number(text: str) -> Fraction | None:
     value = Fraction(int(whole + decimals), 10 ** len(decimals))
     if match["sign"] and match["sign"] != "+":
         value = -value
+    if match["exponent"] is not None:
+        return value * Fraction(10) ** int(match["exponent"])
     return value if match["denominator"] is None else _ratio(value, int(match["denominator"]))
 
 
@@ -86,15 +104,39 @@ def parse_gold(text: str) -> Fraction:
 def _last_in(text: str) -> Fraction | None:
     *_, latex = [None, *_LATEX_FRACTION.finditer(text)]
     for match in reversed(list(_RUN.finditer(text, latex.end() if latex else 0))):
-        value = parse_number(_trimmed(match, text))
+        run = _trimmed(match, text)
+        value = parse_number(run)
         if value is not None:
-            return value
-    return parse_number(latex[0]) if latex else None
+            return _with_whole(value, run, text[max(0, match.start() - 12) : match.start()])
+    return _boxed_number(latex[0]) if latex else None
+
+
+def _with_whole(value: Fraction, run: str, before: str) -> Fraction:
+    """The mixed number, where a proper fraction stands behind a whole number and a space."""
+    whole = _WHOLE_BEFORE.search(before)
+    if whole is None or "/" not in run or not (run[0].isdigit() and value < 1):
+        return value
+    return (-1 if whole[1] else 1) * (int(whole[2]) + value)
+
+
+def _boxed_number(text: str) -> Fraction | None:
+    """The number that the content of a box is, LaTeX's spacing, a name and a unit aside."""
+    text = re.sub(r"\\[dt]frac", r"\\frac", text.replace("{,}", ","))
+    text = _NAME.sub("", _LATEX_NOISE.sub("", _THIN_SPACE.sub("", text)).strip())
+    text = re.sub(r"^\s*([-+\u2212])\s+", r"\1", text)
+    text = re.sub(r"\\frac([0-9])([0-9])$", r"\\frac{\1}{\2}", text)
+    text = _UNIT.sub("", text).strip().rstrip(".")
+    mixed = _MIXED.fullmatch(text)
+    if mixed is None:
+        return parse_number(text)
+    part = parse_number(f"{mixed[3] or mixed[5]}/{mixed[4] or mixed[6]}")
+    sign = -1 if mixed[1] in ("-", "\u2212") else 1
+    return None if part is None else sign * (int(mixed[2]) + part)
 
 
 def _trimmed(match: re.Match[str], text: str) -> str:
     """The run without a sentence's punctuation, and without a minus that is an operator."""
-    run = match[0].rstrip(".,/")
+    run = match[0].rstrip(".,/").rstrip(ascii_letters)  # "42kg": a unit
     before = text[match.start() - 1 : match.start()]
     is_operator = before.isalnum() or (before != "" and before in _CLOSES_A_TERM)
     return run[1:] if run[:1] in ("-", "+", "\u2212") and is_operator else run

@@ -223,3 +223,19 @@ def test_every_solution_of_gsm8k_earns_the_reward(gsm8k: MathTask) -> None:
 @pytest.mark.parametrize("check", ["seeding", "levels", "gold", "garbage", "splits", "addresses"])
 def test_gsm8k_keeps_its_promises(gsm8k: MathTask, check: str) -> None:
     run_check(check, "lmgym/Math-v0", problems="gsm8k", max_tokens=64)
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_rows(tmp_path: Path) -> None:
+    rows = [json.dumps({"question": f"{i}?", "answer": str(i)}) for i in range(3)]
+    file = tmp_path / "p.jsonl"
+    file.write_text("\ufeff" + rows[0] + "\n\n" + rows[1] + "\r\n" + rows[2] + "\n\n", "utf-8")
+    splits = load_problems(file)
+    addresses = sorted(row.address for rows in splits.values() for row in rows)
+    assert addresses == ["p/1", "p/3", "p/4"]
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "latin.jsonl"
+    file.write_bytes('{"question": "é", "answer": "1"}'.encode("latin-1"))
+    with pytest.raises(LmgymError, match=r"latin\.jsonl' is not UTF-8"):
+        load_problems(file)
