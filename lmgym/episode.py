@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import index as whole
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class EpisodeState:
     verdict: Verdict | None
     random_state: Mapping[str, Any]
     course: _Course
+    sizes: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -57,6 +59,15 @@ class _Course:
             turns=self.turns.copy(),
             logprobs=self.logprobs.copy(),
         )
+
+
+class _NotStarted:
+    """Stands for the course of an episode before its first reset."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what pickle and copy look for
+            raise AttributeError(name)
+        raise LmgymError("the episode was never started; call reset() first")
 
 
 class Episode:
@@ -100,6 +111,8 @@ class Episode:
         self.length = 0
         self.remaining = 0
         self.verdict: Verdict | None = Verdict.ENDED
+        self.rng = np.random.default_rng()
+        self._course: _Course = _NotStarted()  # type: ignore[assignment]
         self._end_ids = renderer.end_ids
 
     def reset(
@@ -145,6 +158,8 @@ class Episode:
 
     def append(self, token: int) -> bool:
         """Write one id of the agent; True where this ended its turn or the episode."""
+        if self.verdict is not None:
+            raise LmgymError("the episode is over or was never started; call reset() before step()")
         length = self.length
         self.tokens[length] = token
         self.length = length + 1
@@ -166,17 +181,20 @@ class Episode:
             logprobs: their log-probabilities, where the sampler recorded them.
 
         Raises:
-            LmgymError: where the episode is over, or ids lie outside the vocabulary.
+            LmgymError: where the episode is over, ids lie outside the vocabulary, or their
+                log-probabilities are not as many; nothing is written then.
         """
-        if self.verdict is not None:
-            raise LmgymError("the episode is over; reset it before writing")
-        top = self.renderer.vocab_size
-        for position, token in enumerate(ids):
-            if not 0 <= token < top:
-                raise LmgymError(f"id {token} is outside the vocabulary of {top} ids")
+        tokens = self._checked(ids)
+        if logprobs is not None and len(logprobs) != len(tokens):
+            raise LmgymError(
+                f"{len(logprobs)} log-probabilities were given for {len(tokens)} ids; give one for"
+                " each"
+            )
+        for position, token in enumerate(tokens):
+            is_over = self.append(token)
             if logprobs is not None:
                 self._course.logprobs.append(logprobs[position])
-            if self.append(token):
+            if is_over:
                 return True
         return False
 
@@ -261,16 +279,34 @@ class Episode:
             self.verdict,
             self.rng.bit_generator.state,
             self._course.copy(),
+            (self.context, self.max_tokens),
         )
 
     def set_state(self, state: EpisodeState) -> None:
         """Go back to a snapshot of this episode or of one with the same task and sizes."""
+        sizes = (self.context, self.max_tokens)
+        if state.sizes != sizes:
+            raise LmgymError(
+                f"the snapshot is of an episode with (context, max_tokens) {state.sizes}, this one"
+                f" has {sizes}; restore it into an episode of the same sizes"
+            )
         self.length = len(state.ids)
         self.tokens[: self.length] = state.ids
         self.tokens[self.length :] = self.renderer.pad_id
         self.remaining, self.verdict = state.remaining, state.verdict
         self._course = state.course.copy()
         self.rng.bit_generator.state = state.random_state
+
+    def _checked(self, ids: Sequence[int]) -> list[int]:
+        try:
+            tokens = [whole(token) for token in ids]
+        except TypeError:
+            raise LmgymError(f"token ids are whole numbers; given {list(ids)[:8]}") from None
+        top = self.renderer.vocab_size
+        outside = [token for token in tokens if not 0 <= token < top]
+        if outside:
+            raise LmgymError(f"id {outside[0]} is outside the vocabulary of {top} ids")
+        return tokens
 
     def _end_turn(self) -> None:
         """Hand the finished message to the world and append its reply."""

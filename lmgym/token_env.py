@@ -68,7 +68,7 @@ class TokenEnv(EpisodeEnv[TokenObservation, Any]):
         """
         episode = self.episode
         token = int(action)
-        if episode.verdict is not None or not 0 <= token < self._vocab:
+        if not 0 <= token < self._vocab:
             self._refuse(token)
         if episode.append(token):
             reward, is_over, info = self._after_turn()

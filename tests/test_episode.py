@@ -228,7 +228,7 @@ def test_a_new_episode_leaves_no_ids_behind() -> None:
 def test_writing_after_the_end_is_refused() -> None:
     episode = started("lmgym/Math-v0")
     episode.write(said("1"))
-    with pytest.raises(LmgymError, match="the episode is over; reset it"):
+    with pytest.raises(LmgymError, match="the episode is over or was never started"):
         episode.write([49])
 
 
@@ -277,3 +277,57 @@ def test_a_transcript_tells_what_was_said() -> None:
     assert transcript.n_tokens == 6
     assert transcript.view("agent_0") == transcript
     assert not transcript.view("somebody").has_ids
+
+
+def test_an_episode_before_its_first_reset_says_what_to_do() -> None:
+    episode = make_episode("lmgym/Copy-v0")
+    for read in (episode.get_state, episode.transcript, lambda: episode.messages):
+        with pytest.raises(LmgymError, match="was never started; call reset"):
+            read()
+    with pytest.raises(LmgymError, match="over or was never started"):
+        episode.append(65)
+
+
+def test_a_fresh_episode_takes_a_snapshot_and_goes_on_alike() -> None:
+    first, second = make_episode("lmgym/GuessNumber-v0"), make_episode("lmgym/GuessNumber-v0")
+    first.reset(np.random.default_rng(0))
+    first.write([*b"50", 257, *b"7"])
+    second.set_state(first.get_state())
+    for episode in (first, second):
+        episode.write([*b"5", 257])
+    assert first.transcript() == second.transcript()
+
+
+def test_a_snapshot_of_other_sizes_is_refused() -> None:
+    first, second = make_episode("lmgym/Copy-v0"), make_episode("lmgym/Copy-v0", max_tokens=9)
+    first.reset(np.random.default_rng(0))
+    with pytest.raises(LmgymError, match=r"\(128, 16\), this one has \(128, 9\)"):
+        second.set_state(first.get_state())
+
+
+@pytest.mark.parametrize(
+    ("ids", "logprobs", "message"),
+    [
+        ([65, 49.7], None, "whole numbers"),
+        ([65, 300], None, "id 300 is outside the vocabulary"),
+        ([65, 66], [-1.0], "1 log-probabilities were given for 2 ids"),
+        ([65], [-1.0, -1.0], "2 log-probabilities were given for 1 ids"),
+    ],
+)
+def test_a_refused_message_writes_nothing(ids: Any, logprobs: Any, message: str) -> None:
+    episode = make_episode("lmgym/Copy-v0")
+    episode.reset(np.random.default_rng(0))
+    before = episode.get_state()
+    with pytest.raises(LmgymError, match=message):
+        episode.write(ids, logprobs)
+    assert episode.get_state() == before
+
+
+def test_a_finished_episode_takes_no_more_ids() -> None:
+    episode = make_episode("lmgym/Copy-v0")
+    episode.reset(np.random.default_rng(0))
+    episode.write([65, 257])
+    before = episode.transcript()
+    with pytest.raises(LmgymError, match="the episode is over"):
+        episode.append(66)
+    assert episode.transcript() == before

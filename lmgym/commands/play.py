@@ -169,7 +169,8 @@ def _ending(episode: Episode) -> str:
 
 def _limit_of(episode: Episode) -> str:
     """What ended an unfinished episode."""
-    if episode.remaining == 0:
+    spent = sum(turn.n_tokens for turn in episode.turns)
+    if spent >= episode.max_tokens:
         return f"the {episode.max_tokens} tokens are spent; --max-tokens allows more"
     if len(episode.turns) >= episode.task.max_turns:
         return f"the {episode.task.max_turns} messages are used up"
