@@ -65,8 +65,8 @@ class GRPOArgs(LearnerArgs):
     """Batches in a row without a learning signal after which training stops."""
 
     ranges: ClassVar[dict[str, Range]] = LearnerArgs.ranges | {
-        "groups": (1, math.inf),
-        "group_size": (2, math.inf),
+        "groups": (1, 100_000),
+        "group_size": (2, 10_000),
         "clip_low": (0, math.inf),
         "clip_high": (0, math.inf),
         "beta": (0, math.inf),

@@ -21,6 +21,10 @@ Act = TypeVar("Act")
 _OPTIONS = ("prefix_ids", "split", "task_id")
 
 
+class RenderModeError(LmgymError, TypeError):
+    """An unknown render mode; a TypeError too, by which Stable-Baselines3 knows to go without."""
+
+
 class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
     """An `Episode` as a `gymnasium.Env`; subclasses say what an action and an observation are.
 
@@ -43,7 +47,7 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
     ) -> None:
         """Check the arguments."""
         if render_mode not in (None, "ansi"):
-            raise unknown("render_mode", render_mode, ["ansi", "None"])
+            raise RenderModeError(str(unknown("render_mode", render_mode, ["ansi", "None"])))
         self.episode = episode
         self.split = episode.task.check_split(split)
         self.render_mode = render_mode
@@ -123,7 +127,7 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
             info["loss_mask"] = segment.loss_mask[first:]
             info["verdict"] = str(episode.verdict)
             info["is_success"] = episode.verdict is Verdict.CORRECT
-        info["reward_parts"] = payment.parts
+        info["reward_parts"] = dict(payment.parts)
         if not payment.is_scored:
             info["unscored"] = True
         return payment.reward, is_over, info

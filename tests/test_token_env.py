@@ -237,3 +237,11 @@ def test_a_prompt_that_does_not_fit_is_told_with_the_size_that_does() -> None:
     with pytest.raises(LmgymError, match="pass context=25 or more"):
         started(context=9)
     started(context=25)
+
+
+def test_stable_baselines3_makes_environments_by_id() -> None:
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+
+    assert make_vec_env("lmgym/Copy-v0", 2).num_envs == 2
+    assert PPO("MultiInputPolicy", "lmgym/Copy-v0", n_steps=8, batch_size=8).learn(8)

@@ -59,10 +59,10 @@ class GuessNumberTask(Task[GuessState]):
         the context are spent. Never truncated.
 
     Info:
-        At reset `task_id` and `prompt_text`; at a turn's end `text` and `n_tokens`; at the end
-        also `response_ids`, `role_ids`, `loss_mask`, `verdict`, `reward_parts`, `is_success`.
-        At level chunk `n_tokens` counts the ids of each step; at level message `messages` is
-        there throughout.
+        At reset `task_id`, which names the secret, and `prompt_text`; at a turn's end `text` and
+        `n_tokens`; at the end also `response_ids`, `role_ids`, `loss_mask`, `verdict`,
+        `reward_parts`, `is_success`. At level chunk `n_tokens` counts the ids of each step; at
+        level message `messages` is there throughout.
 
     Arguments:
         {arguments}

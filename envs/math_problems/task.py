@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +92,8 @@ class MathTask(Task[Fraction]):
         super().__init__(args)
         self._rows: dict[str, list[Row]] = {}
         if args.problems in FAMILIES:
+            if args.problem_seed < 0:
+                raise LmgymError(f"problem_seed {args.problem_seed} is negative; use 0 or more")
             if not 1 <= args.difficulty <= MAX_DIFFICULTY:
                 raise LmgymError(
                     f"difficulty {args.difficulty} does not exist; {args.problems!r} has the"
@@ -128,9 +129,11 @@ class MathTask(Task[Fraction]):
         if self._rows:
             return [row.address for row in self._rows_of(split)[:limit]]
         seen: dict[str, int] = {}
-        for index, problem in islice(self._problems(split), 50 * limit + 1000):
-            if len(seen) == limit:
+        repeats = 0  # in a row: a small family is exhausted
+        for index, problem in self._problems(split):
+            if len(seen) == limit or repeats > 10 * len(seen) + 1000:
                 break
+            repeats = repeats + 1 if problem.canonical in seen else 0
             seen.setdefault(problem.canonical, index)
         return [self._address(index) for index in seen.values()]
 

@@ -113,7 +113,7 @@ class _Sitting:
 
     def _play_episode(self, episode: Episode, player: _Player) -> bool:
         """One episode; False where the player stopped before its end."""
-        self._print(f"\nproblem {visible(episode.opening.task_id)}", "dim")
+        self._print("")
         reward, n_shown = 0.0, 0
         while episode.verdict is None:
             self._show(episode.messages[n_shown:])
@@ -130,6 +130,7 @@ class _Sitting:
         self._n_right += episode.verdict is Verdict.CORRECT
         self._reward += reward
         self._print(f"{_ending(episode)}, reward {reward:g}", _STYLES.get(episode.verdict, "red"))
+        self._print(f"problem {visible(episode.opening.task_id)}", "dim")  # it may name the answer
         return True
 
     def _explain(self, episode: Episode) -> None:

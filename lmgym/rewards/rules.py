@@ -66,7 +66,8 @@ class FunctionReward:
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Call the function once."""
         completions = [t.completion_text for t in transcripts]
-        rewards = list(self._function(**self._arguments(transcripts, completions)))
+        returned = self._function(**self._arguments(transcripts, completions))
+        rewards = _listed(returned, self.name)
         if len(rewards) != len(transcripts):
             raise LmgymError(
                 f"the reward function {self.name!r} returned {len(rewards)} rewards for"
@@ -92,6 +93,20 @@ class FunctionReward:
                 raise unknown(f"column of the reward function {self.name!r}", name, columns)
         names = columns if self._takes_all else [n for n in self._taken if n in columns]
         return {name: columns[name] for name in names}
+
+
+def _listed(returned: Any, name: str) -> list[float | None]:
+    """The rewards a function returned, where they are a sequence of numbers and Nones."""
+    if hasattr(returned, "tolist"):  # numpy and torch
+        returned = returned.tolist()
+    if not isinstance(returned, (list, tuple)) or not all(
+        reward is None or hasattr(reward, "__float__") for reward in returned
+    ):
+        raise LmgymError(
+            f"the reward function {name!r} returned {returned!r:.80}; it must return a list with"
+            " one number, or None, for each completion"
+        )
+    return list(returned)
 
 
 class ShuffledReward:

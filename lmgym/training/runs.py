@@ -250,9 +250,7 @@ def _use_directory(path: Path, exist_ok: bool) -> Path:
     if path.exists() and not path.is_dir():
         raise LmgymError(f"{str(path)!r} is a file; give a folder for the run")
     if path.is_dir() and any(path.iterdir()) and not exist_ok:
-        raise LmgymError(
-            f"the folder {str(path)!r} is not empty; choose another one, or allow to go on in it"
-        )
+        raise LmgymError(f"the folder {str(path)!r} is not empty; choose another one")
     path.mkdir(parents=True, exist_ok=True)
     return path
 

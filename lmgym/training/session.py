@@ -83,6 +83,7 @@ class TrainingSession:
         self._best = -math.inf
         self._hits = 0
         self._n_updates = 0
+        self._validated = -1
         self._seconds = 0.0
         self._stopped: str | None = None
         self._validation: dict[str, float] = {}
@@ -110,6 +111,8 @@ class TrainingSession:
                 self._figures["before"] = before.as_dict()
                 self._validate()
             self._display.print(f"before, on {before.n} test problems: greedy {before.greedy:.1%}")
+            if before.greedy == 0 and not before.pass_at_1:
+                self._display.print("nothing is right yet: a verified reward may have no signal")
             stack.enter_context(self._display)
             self._stack = stack.pop_all()
         self._started = time.perf_counter()
@@ -178,7 +181,9 @@ class TrainingSession:
 
     def _finish(self) -> None:
         """Measure the best checkpoint on the test split and report."""
-        self._validate()
+        if self._n_updates != self._validated:
+            self._validate()
+            self.run.log(self._n_updates, {**self._validation, "seconds": self._seconds})
         args, best = self.args, self.run.path / "best"
         chosen = load_policy(best, device=args.device, dtype=args.dtype)
         self.policy.model.load_state_dict(chosen.model.state_dict())
@@ -186,7 +191,7 @@ class TrainingSession:
         self._figures["after"] = after
         self._record("finished")
         self.run.plot_curve(before=before, after=after)
-        title = f"{self.run.env}, test split, {self._seconds:.0f} s of training"
+        title = f"{self.run.env}, test split, {self._n_updates} updates in {self._seconds:.0f} s"
         print_comparison(before, after, title, self._display.console)
         self.say(f"stopped after {self._n_updates} updates: {self._stopped}")
         self.say(f"checkpoint {best}, curve {self.run.path / 'curve.png'}")
@@ -225,9 +230,11 @@ class TrainingSession:
         found = self._evaluate("validation")
         sampled = found.pass_at_1 or 0.0
         self._validation = {"validation/greedy": found.greedy, "validation/pass@1": sampled}
+        self._validated = self._n_updates
         self._hits = self._hits + 1 if min(found.greedy, sampled) >= self.args.target else 0
         if found.greedy + sampled > self._best:
             self._best = found.greedy + sampled
+            self._figures["best"] = {"update": self._n_updates, **self._validation}
             self.policy.save(self.run.path / "best")
 
     def _evaluate(self, split: str) -> Evaluation:

@@ -158,7 +158,8 @@ def test_training_leaves_a_complete_run_folder(small: dict[str, Any]) -> None:
     names = {path.name for path in run.iterdir()}
     assert {"best", "last", "curve.png", "lmgym.json", "metrics.jsonl", "tensorboard"} <= names
     rows = read_metrics(run)
-    assert [row["step"] for row in rows] == [0, 1, 2]
+    assert [row["step"] for row in rows] == [0, 1, 2, 3]
+    assert set(rows[3]) == {"step", "seconds", "validation/greedy", "validation/pass@1"}
     assert {"reward", "accuracy", "entropy", "tokens_per_second", "signal"} <= set(rows[0])
 
 

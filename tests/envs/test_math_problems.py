@@ -239,3 +239,14 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     file.write_bytes('{"question": "é", "answer": "1"}'.encode("latin-1"))
     with pytest.raises(LmgymError, match=r"latin\.jsonl' is not UTF-8"):
         load_problems(file)
+
+
+def test_a_small_family_is_listed_whole_and_soon() -> None:
+    task = make_task("lmgym/Math-v0", difficulty=1)
+    assert task.task_ids("test", 10_000_000) == task.task_ids("test", 100)
+    assert len(make_task("lmgym/Math-v0").task_ids("test", 10_000_000)) == 385
+
+
+def test_a_negative_problem_seed_is_refused() -> None:
+    with pytest.raises(LmgymError, match="problem_seed -1 is negative"):
+        make_task("lmgym/Math-v0", problem_seed=-1)

@@ -143,3 +143,20 @@ def test_shuffling_hands_out_whole_episodes_and_what_is_unscored() -> None:
     assert sorted(batch.outcome.tolist()) == list(range(2, 22))
     assert batch.unscored is not None
     assert batch.outcome[batch.unscored].tolist() == [2.0]
+
+
+@pytest.mark.parametrize("junk", [1.0, None, [[1.0], [1.0]], {0: 1.0, 1: 1.0}, ["1", "2"], "ab"])
+def test_junk_is_named(junk: Any) -> None:
+    def strange(prompts: list[str]) -> Any:
+        return junk
+
+    with pytest.raises(LmgymError, match=r"'strange' returned .*; it must return a list"):
+        FunctionReward(strange).score(TWO)
+
+
+def test_an_array_will_do() -> None:
+    def array(prompts: list[str]) -> Any:
+        return np.array([0.25, 0.5])
+
+    source = FunctionReward(array)
+    assert source.score(TWO).outcome.tolist() == [0.25, 0.5]
