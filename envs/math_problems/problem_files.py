@@ -48,7 +48,8 @@ def load_problems(path: Path) -> Splits:
 
     Raises:
         LmgymError: for a missing file, a row that is no JSON object, a missing column, or a gold
-            answer that cannot be read; it names the file and the row.
+            answer that cannot be read, or a file that is not UTF-8; it names the file and the
+            row, counted by lines. Blank lines are skipped, a byte order mark is accepted.
     """
     if path.is_file():
         return _by_question(_read(path))
@@ -91,7 +92,7 @@ def _read(path: Path) -> list[Row]:
 def _parsed(line: str, path: Path, number: int) -> Any:
     try:
         return json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also integers too long, brackets too deep
         raise LmgymError(f"row {number} of {str(path)!r} is not JSON: {error}") from None
 
 

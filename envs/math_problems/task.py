@@ -42,10 +42,11 @@ class MathTask(Task[Fraction]):
 
     Description:
         One question, one message, one verdict. The answer is the last complete `\boxed{}` of the
-        message, which must hold one number, else the message's last number, and counts when it
-        equals the gold answer exactly. Nothing
-        the agent writes is ever executed. Generated families have an address for each problem,
-        `family/difficulty/seed/index`, that names the same problem in every process.
+        message, which must hold one number (a name before it and a unit behind it are ignored),
+        else the message's last number, and counts when it equals the gold answer exactly. Roots,
+        powers and other expressions are not computed. Nothing the agent writes is ever executed.
+        Generated families have an address for each problem, `family/difficulty/seed/index`, that
+        names the same problem in every process.
 
     Action space:
         {action_space}

@@ -1,8 +1,10 @@
 r"""Exact verification of numeric answers; text of a model is parsed, never executed.
 
 The answer is the last complete ``\boxed{...}`` of a response, which must hold one number, else the
-response's last number; it is right when it equals the gold exactly. Integers, decimals, exponents,
-thousands separators, plain, LaTeX and mixed fractions are read; a unit is ignored.
+response's last number; it is right when it equals the gold exactly. Integers, decimals, exponents
+up to 400, thousands apart by commas or spaces, plain, LaTeX and mixed fractions are read. A box may
+name its number (``x = 5``) and give it a unit, which is ignored, as a percent sign is; roots,
+powers, products, sums, variables and repeating decimals are no answers. A gold has no unit.
 """
 
 from lmgym.verification.answers import last_number, parse_gold, parse_number, verify_number

@@ -11,34 +11,48 @@ from lmgym.errors import LmgymError
 __all__ = ["last_number", "parse_gold", "parse_number", "verify_number"]
 
 _MAX_DIGITS = 400
-"""Longer numerals are not read: they are no answers, and big integers cost quadratic time."""
-
+"""Longer numerals and exponents are not read: no answers, and big integers cost quadratic time."""
+_MAX_BOX = 2 * _MAX_DIGITS
 _RUN = re.compile(
-    r"[-+\u2212]?[$\u20ac\u00a3]?[0-9.][0-9A-Za-z.,/]*(?:(?<=[0-9][eE])[-+][0-9]{1,3})?"
+    r"[-+]?[$\u20ac\u00a3]?[0-9.][0-9A-Za-z.,/]*(?:(?<=[0-9][eE])[-+][0-9][0-9A-Za-z.,/]*)?"
 )
 """A maximal run of characters that may be a number; no nested quantifiers, so linear time."""
-
 _NUMERAL = re.compile(
-    r"(?P<sign>[-+\u2212]?)[$\u20ac\u00a3]?"
+    r"(?P<sign>[-+]?)[$\u20ac\u00a3]?"
     r"(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?:\.(?P<decimals>[0-9]*))?"
     r"(?:[eE](?P<exponent>[-+]?[0-9]{1,3})|/(?P<denominator>[0-9]+))?"
 )
-_LATEX_FRACTION = re.compile(r"(-?)\\[dt]?frac\{(-?[0-9]{1,400})\}\{([0-9]{1,400})\}")
+_MIXED = re.compile(r"([-+]?)([0-9][0-9,]*)[ \u00a0\u2009\u202f]([0-9]+/[0-9]+)")
+_POWER = re.compile(r"\^\{?[-+]?[0-9]")
+_THIN = "\u2009"
+_THIN_GROUPS = re.compile(
+    r"(?<![0-9A-Za-z.,/])[0-9]{1,3}(?:[\u00a0\u2009\u202f][0-9]{3}(?![0-9/]))+"
+)
+_PLAIN_GROUPS = re.compile(r"(?<![0-9A-Za-z.,/])[0-9]{1,3}(?: [0-9]{3}(?![0-9/]))+")
+_LATEX_SPACE = re.compile(r"\\[,;: ]|~")
+_LATEX_NOTHING = re.compile(r"\\!|\\(?:left|right)(?![a-z])")
+_LATEX_FRACTION = re.compile(
+    r"(?P<apart>(?<=[0-9]))?\\[dt]?frac[ \u2009]?(?:([0-9])([0-9])"
+    r"|\{[ \u2009]?([-+]?[0-9.,]{1,400})[ \u2009]?\}\{[ \u2009]?([0-9]{1,400})[ \u2009]?\})"
+)
 _BOX = "\\boxed{"
 _BRACE = re.compile(r"\\boxed\{|[{}]")
-_SPACED_DIGITS = re.compile(r"[0-9.]\s+[0-9.]")
-_THIN_SPACE = re.compile(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))")
-_WHOLE_BEFORE = re.compile(r"(?<![0-9.,/])(-?)([0-9]{1,9}) $")
-_LATEX_NOISE = re.compile(
-    r"\\[,;:! ]|\\(?:left|right)(?![a-z])|~|\\?[$%]|\\(?:text|textbf|mathrm|mbox)\{[^{}]*\}"
+_WRAPPED = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\{([^{}]*)\}")
+_NAME = re.compile(r"(?:[A-Za-z]\w{0,20}|\\(?:text|mathrm)\{[A-Za-z\s]*\})\s?=")
+_UNIT = re.compile(
+    r"(?<=[0-9.])\s?(?:\\?%|\^\{?\\circ\}?"
+    r"|\\(?:text|mathrm|mbox)\{([^{}0-9=]*)\}(?:\^\{?[23]\}?)?|([A-Za-z]+(?:\s[A-Za-z]+){0,3}))\.?$"
 )
-_NAME = re.compile(r"^[A-Za-z]\w{0,20}\s*=")
-_UNIT = re.compile(r"(?<=[0-9.}])\s*(?!pi\b)[A-Za-z]{2,}(?: [A-Za-z]+){0,3}\.?$")
-_MIXED = re.compile(
-    r"([-+\u2212]?)([0-9]{1,9})(?:\s*\\frac\{([0-9]+)\}\{([0-9]+)\}|\s+([0-9]+)/([0-9]+))"
+_NO_UNIT = re.compile(
+    r"\b(?:or|and|plus|minus|times|over|point|to|than|mod|modulo|out|pi|sin|cos|tan|log|ln|exp|sqrt|"
+    r"squared|cubed|factorial|half|halves|dozens?|[eixy]|(?:third|fourth|fifth|tenth)s?|"
+    r"(?:hundred|thousand|(?:m|b|tr)illion)(?:s|ths?)?)\b",
+    re.IGNORECASE,
 )
-_MAX_BOX = 2 * _MAX_DIGITS
-_CLOSES_A_TERM = ")]}"
+"""Words behind a number that make it another number, or more than one."""
+_BARE_UNIT = re.compile(
+    r"\s?(?:[mck]m|ft|in|yd|mi|[mk]g|lbs?|oz|ml|hrs?|min|sec|[ap]m|mph)\b|\s[A-Za-z]{3}|[A-Za-z]{4}"
+)
 
 
 def verify_number(response: str, gold: Fraction) -> bool:
@@ -56,43 +70,41 @@ def verify_number(response: str, gold: Fraction) -> bool:
 def last_number(response: str) -> Fraction | None:
     """The number that the last complete box of `response` is; without a box, its last number.
 
-    A box that holds anything but one number, with a unit or a name at most, is no answer.
+    A box that holds anything but one number, with a unit or a name at most, is no answer; nor is
+    a last number that is a power. Groups of three digits apart by a thin or no-break space are one
+    number; apart by plain spaces only in a box, or where a group starts with 0: `12 000` is
+    12000, but `5 300` ends in 300.
     """
     boxed = _last_box(response)
-    return _last_in(_THIN_SPACE.sub("", response)) if boxed is None else _boxed_number(boxed)
+    if boxed is not None:
+        return _boxed_number(boxed)
+    value = _one_number(text := _plain(response))
+    return _last_in(text) if value is None else value
 
 
 def parse_number(text: str) -> Fraction | None:
     """The number that `text` is, or None: decimal, with thousands, an exponent, or a fraction."""
-    latex = _LATEX_FRACTION.fullmatch(text)
-    if latex:
-        sign = -1 if latex[1] else 1
-        return _ratio(sign * int(latex[2]), int(latex[3]))
-    match = _NUMERAL.fullmatch(text)
-    if match is None or len(text) > _MAX_DIGITS:
+    text = _LATEX_FRACTION.sub(_slashed, text).replace("\u2212", "-").rstrip(" ")
+    match = _NUMERAL.fullmatch(text) if len(text) <= _MAX_DIGITS else None
+    if match is None:
         return None
     whole, decimals = match["whole"].replace(",", ""), match["decimals"] or ""
-    if not whole and not decimals:
+    exponent, denominator = int(match["exponent"] or 0), int(match["denominator"] or 1)
+    if not (whole or decimals) or abs(exponent) > _MAX_DIGITS or not denominator:
         return None
-    value = Fraction(int(whole + decimals), 10 ** len(decimals))
-    if match["sign"] and match["sign"] != "+":
-        value = -value
-    if match["exponent"] is not None:
-        return value * Fraction(10) ** int(match["exponent"])
-    return value if match["denominator"] is None else _ratio(value, int(match["denominator"]))
+    value = Fraction(int(whole + decimals), 10 ** len(decimals) * denominator)
+    return (-value if match["sign"] == "-" else value) * Fraction(10) ** exponent
 
 
 def parse_gold(text: str) -> Fraction:
     """The number of a gold answer: after ``####`` where there is one, in a box, or as it stands.
 
     Raises:
-        LmgymError: where no number can be read.
+        LmgymError: where it is not one number alone; a unit or a percent sign is refused.
     """
-    answer = text.rpartition("####")[2].strip() if "####" in text else text.strip()
+    answer = text.rpartition("####")[2].strip()
     boxed = _last_box(answer)
-    answer = answer if boxed is None else boxed.strip()
-    compact = answer.replace("$", "").replace(" ", "")
-    value = None if _SPACED_DIGITS.search(answer) else parse_number(compact)
+    value = _one_number(_plain(answer if boxed is None else _respaced(boxed)))
     if value is None:
         raise LmgymError(
             f"the gold answer {answer[:60]!r} is not a number; allowed are integers, decimals,"
@@ -101,45 +113,94 @@ def parse_gold(text: str) -> Fraction:
     return value
 
 
+def _plain(text: str) -> str:
+    """`text` with LaTeX's spacing and fractions written plainly, and grouped digits joined."""
+    text = _LATEX_NOTHING.sub("", text.replace("\u2212", "-").replace("{,}", ","))
+    text = _LATEX_FRACTION.sub(_slashed, _LATEX_SPACE.sub(_THIN, text))
+    return _PLAIN_GROUPS.sub(_joined, _THIN_GROUPS.sub(_joined, text))
+
+
+def _slashed(match: re.Match[str]) -> str:
+    """A fraction with a slash, apart from digits around it: they make it a mixed number."""
+    numerator, denominator = match[2] or match[4], match[3] or match[5]
+    return f"{'' if match['apart'] is None else ' '}{numerator}/{denominator} "
+
+
+def _joined(match: re.Match[str]) -> str:
+    """Groups of digits as one number; "5 300" may be two, but nobody writes 000 alone."""
+    return match[0] if " " in match[0] and " 0" not in match[0] else "".join(match[0].split())
+
+
+def _respaced(content: str) -> str:
+    """The content of a box, where all spaces are alike: LaTeX prints none of them."""
+    return _THIN.join(_LATEX_SPACE.sub(" ", content).split())
+
+
+def _boxed_number(content: str) -> Fraction | None:
+    """The number that the content of a box is, a name and a unit aside."""
+    text = _plain(_respaced(content))
+    wrapped = _WRAPPED.fullmatch(text)
+    text = (wrapped[1] if wrapped else text).replace("\\$", "$").strip("$ \u2009")
+    name = _NAME.match(text)
+    text = text[name.end() :].strip() if name else text
+    text = text[1:-1] if text[:1] == "(" and text[-1:] == ")" else text
+    unit = _UNIT.search(text)
+    return _one_number(text[: unit.start()] if unit and _is_unit(unit) else text)
+
+
+def _is_unit(match: re.Match[str]) -> bool:
+    """Whether words behind a number leave it as it is; letters on it may be variables: 5x, 5ab."""
+    if _NO_UNIT.search(match[1] or match[2] or ""):
+        return False
+    return match[2] is None or _BARE_UNIT.match(match[0]) is not None
+
+
+def _one_number(text: str) -> Fraction | None:
+    """The number that plain `text` is as a whole, or None."""
+    if len(text) > _MAX_BOX:
+        return None
+    text = text.replace("\\$", "$").strip().strip("$").strip().rstrip(".")
+    text = re.sub(r"\s?/\s?", "/", re.sub(r"^([-+])\s+", r"\1", text))
+    value = parse_number(text)
+    return _mixed(text) if value is None else value
+
+
+def _mixed(text: str) -> Fraction | None:
+    """The mixed number that `text` is, or None: a whole number, a space, a proper fraction."""
+    match = _MIXED.fullmatch(text)
+    if match is None:
+        return None
+    whole, part = parse_number(match[2]), parse_number(match[3])
+    if whole is None or part is None or part >= 1:
+        return None
+    return -(whole + part) if match[1] == "-" else whole + part
+
+
 def _last_in(text: str) -> Fraction | None:
-    *_, latex = [None, *_LATEX_FRACTION.finditer(text)]
-    for match in reversed(list(_RUN.finditer(text, latex.end() if latex else 0))):
+    runs = list(_RUN.finditer(text))
+    for i in range(len(runs) - 1, -1, -1):
+        match, previous = runs[i], runs[i - 1] if i else None
+        if text[max(0, match.start() - 2) : match.start()].rstrip("{")[-1:] == "^":
+            continue  # cm^2: an exponent
         run = _trimmed(match, text)
         value = parse_number(run)
-        if value is not None:
-            return _with_whole(value, run, text[max(0, match.start() - 12) : match.start()])
-    return _boxed_number(latex[0]) if latex else None
-
-
-def _with_whole(value: Fraction, run: str, before: str) -> Fraction:
-    """The mixed number, where a proper fraction stands behind a whole number and a space."""
-    whole = _WHOLE_BEFORE.search(before)
-    if whole is None or "/" not in run or not (run[0].isdigit() and value < 1):
-        return value
-    return (-1 if whole[1] else 1) * (int(whole[2]) + value)
-
-
-def _boxed_number(text: str) -> Fraction | None:
-    """The number that the content of a box is, LaTeX's spacing, a name and a unit aside."""
-    text = re.sub(r"\\[dt]frac", r"\\frac", text.replace("{,}", ","))
-    text = _NAME.sub("", _LATEX_NOISE.sub("", _THIN_SPACE.sub("", text)).strip())
-    text = re.sub(r"^\s*([-+\u2212])\s+", r"\1", text)
-    text = re.sub(r"\\frac([0-9])([0-9])$", r"\\frac{\1}{\2}", text)
-    text = _UNIT.sub("", text).strip().rstrip(".")
-    mixed = _MIXED.fullmatch(text)
-    if mixed is None:
-        return parse_number(text)
-    part = parse_number(f"{mixed[3] or mixed[5]}/{mixed[4] or mixed[6]}")
-    sign = -1 if mixed[1] in ("-", "\u2212") else 1
-    return None if part is None else sign * (int(mixed[2]) + part)
+        if value is None:
+            continue
+        if _POWER.match(text, match.end()):
+            return None
+        if previous is None or not previous[0][-1].isdigit():
+            return value
+        mixed = _mixed(_trimmed(previous, text) + text[previous.end() : match.start()] + run)
+        return value if mixed is None else mixed
+    return None
 
 
 def _trimmed(match: re.Match[str], text: str) -> str:
     """The run without a sentence's punctuation, and without a minus that is an operator."""
     run = match[0].rstrip(".,/").rstrip(ascii_letters)  # "42kg": a unit
     before = text[match.start() - 1 : match.start()]
-    is_operator = before.isalnum() or (before != "" and before in _CLOSES_A_TERM)
-    return run[1:] if run[:1] in ("-", "+", "\u2212") and is_operator else run
+    is_operator = before.isalnum() or before in (")", "]", "}")
+    return run[1:] if run[:1] in ("-", "+") and is_operator else run
 
 
 def _last_box(text: str) -> str | None:
@@ -156,7 +217,3 @@ def _last_box(text: str) -> str | None:
             if start > last[0] and brace.start() - start <= _MAX_BOX:
                 last = (start, brace.start())
     return text[slice(*last)] if last[0] >= 0 else None
-
-
-def _ratio(numerator: int | Fraction, denominator: int) -> Fraction | None:
-    return Fraction(numerator, denominator) if denominator else None

@@ -159,6 +159,11 @@ def test_an_empty_split_is_told(tmp_path: Path) -> None:
         ('{"question": "a"}', r"row 1 of .* lacks \['answer'\]; it has \['question'\]"),
         ("[1]", "row 1 of .* is no JSON object; it needs the columns"),
         ('{"question": "a", "answer": "1"}\n{', "row 2 of .* is not JSON: "),
+        ('\n \n{"question": "a", "answer": "2x"}', "row 3 of .*answer '2x' is not a number"),
+        ('\ufeff\n{"question": "a", "answer": "1"}\r\n{', "row 3 of .* is not JSON: "),
+        ("1" * 5000, "row 1 of .* is not JSON: "),
+        ("[" * 200_000, "row 1 of .* is not JSON: "),
+        ("\n\n", "holds no problems; it needs one JSON object a line"),
         ("", "holds no problems; it needs one JSON object a line"),
     ],
 )
