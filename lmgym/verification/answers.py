@@ -10,6 +10,7 @@ from lmgym.errors import LmgymError
 
 __all__ = ["last_number", "parse_gold", "parse_number", "verify_number"]
 
+_DIGIT = re.compile(r"[0-9]")
 _MAX_DIGITS = 400
 """Longer numerals and exponents are not read: no answers, and big integers cost quadratic time."""
 _MAX_BOX = 2 * _MAX_DIGITS
@@ -75,6 +76,8 @@ def last_number(response: str) -> Fraction | None:
     number; apart by plain spaces only in a box, or where a group starts with 0: `12 000` is
     12000, but `5 300` ends in 300.
     """
+    if _DIGIT.search(response) is None:
+        return None
     boxed = _last_box(response)
     if boxed is not None:
         return _boxed_number(boxed)
