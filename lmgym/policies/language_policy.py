@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from lmgym.errors import LmgymError
 from lmgym.policies.byte_tokenizer import byte_tokenizer
@@ -23,6 +24,9 @@ from lmgym.policies.sampling import Drawing, generate
 from lmgym.rendering import Renderer
 
 __all__ = ["LanguagePolicy", "Samples"]
+
+_SCORED_AT_ONCE = 2**24
+"""How many logits are brought to fp32 at a time: 64 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,9 @@ class LanguagePolicy:
     ) -> Tensor:
         """Log-probabilities of `ids[:, 1:]`, each given the ids before it.
 
+        Beside the model's own logits, which stay for the gradient, the vocabulary is held in fp32
+        for a bounded number of positions at a time; the gradient computes it again.
+
         Args:
             ids: shape (B, T).
             attention_mask: 1 for ids, 0 for padding on either side, shape (B, T).
@@ -168,9 +175,8 @@ class LanguagePolicy:
         }
         takes = accepted(self.model)
         out = self.model(ids, **{name: inputs[name] for name in takes & inputs.keys()})
-        logits = out.logits[:, -kept:-1, : self.renderer.vocab_size].float() / temperature
-        scored = ids[:, first:, None]  # (B, T - first, 1)
-        taken: Tensor = logits.log_softmax(-1).gather(2, scored).squeeze(2)
+        logits = out.logits[:, -kept:-1, : self.renderer.vocab_size]
+        taken = _selected_logprobs(logits, ids[:, first:], temperature)  # (B, T - first)
         taken = torch.nn.functional.pad(taken, (first - 1, 0))
         return taken.masked_fill((mask[:, 1:] * mask[:, :-1]) == 0, 0.0)
 
@@ -249,6 +255,38 @@ def _batches(prompts: Sequence[Sequence[int]], *, reads_ragged: bool) -> list[li
         return [list(range(len(prompts)))]
     lengths = sorted({len(prompt) for prompt in prompts})
     return [[i for i, p in enumerate(prompts) if len(p) == length] for length in lengths]
+
+
+def _selected_logprobs(logits: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    """Log-probabilities of `ids`, shape (B, T), under `logits`, shape (B, T, V), in fp32."""
+    if logits.numel() <= _SCORED_AT_ONCE:
+        return _selected_block(logits, ids, temperature)
+    B, T, V = logits.shape
+    n_rows = min(B, max(1, _SCORED_AT_ONCE // V))
+    n_columns = min(T, max(1, _SCORED_AT_ONCE // (n_rows * V)))
+    rows = []
+    # `split` and not slices: its gradient is put together once.
+    for some_logits, some_ids in zip(
+        torch.split(logits, n_rows), torch.split(ids, n_rows), strict=True
+    ):
+        blocks = zip(
+            torch.split(some_logits, n_columns, 1),
+            torch.split(some_ids, n_columns, 1),
+            strict=True,
+        )
+        taken = [
+            checkpoint(
+                _selected_block, *block, temperature, use_reentrant=False, preserve_rng_state=False
+            )
+            for block in blocks
+        ]
+        rows.append(torch.cat(taken, 1))
+    return torch.cat(rows)
+
+
+def _selected_block(logits: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    logprobs = (logits.float() / temperature).log_softmax(-1)
+    return logprobs.gather(2, ids[:, :, None]).squeeze(2)
 
 
 _MODEL_FILES = ("model", "tokenizer", "chat_template", "special_tokens_map")
