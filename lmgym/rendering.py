@@ -2,15 +2,18 @@
 
 A renderer encodes the opening once and appends the world's replies without rendering again what
 came before. Text of a world or a user is never read as a special token, so nobody can forge a
-turn by writing its delimiter.
+turn by writing its delimiter, where the delimiters of the chat template are tokens of their own.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from lmgym.chat_template import PLACEHOLDER, ChatTemplate
 from lmgym.errors import LmgymError
 from lmgym.task import ROLE_IDS, Message, Role
 
@@ -121,15 +124,13 @@ class ByteRenderer:
         return ids, roles
 
 
-_PLACEHOLDER = "\ue000{}\ue001"
-"""Stands for a message's content while a chat template is rendered (private-use characters)."""
-
-
 class ChatRenderer:
     """A Hugging Face tokenizer with its chat template.
 
     Equal to `apply_chat_template` for content that spells no special token; content that does is
-    tokenized as the letters it is made of, so a world's text cannot forge a turn.
+    tokenized as the letters it is made of, so a world's text cannot forge a turn. Where a template
+    marks turns with plain text, as Llama 2's `[INST]`, no tokenization can tell a spelled marker
+    from a real one; construction warns of it.
 
     Args:
         tokenizer: a fast tokenizer with a chat template.
@@ -148,8 +149,10 @@ class ChatRenderer:
         self.name = name
         self.vocab_size: int = max(tokenizer.get_vocab().values()) + 1
         added = tokenizer.added_tokens_decoder.values()
-        self._unsafe_texts = (*(token.content for token in added), *_PLACEHOLDER.split("{}"))
+        self._unsafe_texts = (*(token.content for token in added), *PLACEHOLDER.split("{}"))
+        self._template = ChatTemplate(tokenizer, name)
         self._forgeable = self._delimiters_in_disguise()
+        self._warn_of_plain_marker()
         eos: int | None = tokenizer.eos_token_id
         close = self._template_close()
         ends = [i for i in (close, eos, *end_ids) if i is not None]
@@ -185,7 +188,7 @@ class ChatRenderer:
 
     def append(self, last_id: int, messages: Sequence[Message]) -> Rendered:
         """What follows the agent's turn: its close, the messages, the agent's next header."""
-        said = [Message(Role.USER, "?"), Message(Role.ASSISTANT, _PLACEHOLDER.format("agent"))]
+        said = [Message(Role.USER, "?"), Message(Role.ASSISTANT, PLACEHOLDER.format("agent"))]
         ids, roles = self._rendered(said, messages)
         close = self._length_of_close(ids) if last_id in self.end_ids else 0
         return ids[close:], roles[close:]
@@ -212,37 +215,14 @@ class ChatRenderer:
         """Ids and roles of what the template writes for `messages` after `before`."""
         safe, hidden = self._hide_special_texts(messages)
         dialogue = [*before, *safe]
-        whole = self._whole(dialogue)
+        whole = self._template.whole(dialogue)
         start = whole.rindex(before[-1].content) + len(before[-1].content) if before else 0
-        first = max(len(before), 1)  # `before` ends with the agent's message: its close comes first
-        ends = [self._end_of(dialogue[:count], whole) for count in range(first, len(dialogue) + 1)]
-        speakers = [message.role for message in dialogue[first - 1 :]] + [Role.ASSISTANT]
+        ends, speakers = self._template.turns(dialogue, whole)
         ids, role_ids = [], []
         for token, position in self._tokenize(whole, start, hidden):
             ids.append(token)
-            role_ids.append(ROLE_IDS[speakers[sum(end <= position for end in ends)]])
+            role_ids.append(ROLE_IDS[speakers[bisect_right(ends, position)]])
         return ids, role_ids
-
-    def _whole(self, dialogue: list[Message]) -> str:
-        from jinja2 import TemplateError
-
-        try:
-            return self._template(dialogue, opens_turn=True)
-        except TemplateError as error:
-            roles = ", ".join(message.role for message in dialogue)
-            raise LmgymError(
-                f"the chat template of {self.name!r} takes no conversation of {roles}: {error}"
-            ) from None
-
-    def _end_of(self, messages: list[Message], whole: str) -> int:
-        """Where in `whole` the rendering of its first messages ends; 0 where it has no such end."""
-        from jinja2 import TemplateError
-
-        try:
-            rendered = self._template(messages, opens_turn=False)
-        except TemplateError:  # e.g. a template that takes a system message only with a user's
-            return 0
-        return len(rendered) if whole.startswith(rendered) else 0
 
     def _tokenize(self, text: str, start: int, hidden: dict[str, str]) -> list[tuple[int, int]]:
         """Ids of `text` from `start` on, each with its position in the text."""
@@ -268,31 +248,35 @@ class ChatRenderer:
         hidden: dict[str, str] = {}
         for index, message in enumerate(messages):
             if any(text in message.content for text in self._unsafe_texts):
-                placeholder = _PLACEHOLDER.format(index)
+                placeholder = PLACEHOLDER.format(index)
                 hidden[placeholder] = message.content
                 message = Message(message.role, placeholder)
             safe.append(message)
         return safe, hidden
 
-    def _template(self, messages: Sequence[Message], *, opens_turn: bool) -> str:
-        dialogue = [message.as_dict() for message in messages]
-        text: str = self.tokenizer.apply_chat_template(
-            dialogue, tokenize=False, add_generation_prompt=opens_turn
-        )
-        return text
+    def _warn_of_plain_marker(self) -> None:
+        marker = self._template.plain_marker()
+        if marker is not None:
+            warnings.warn(
+                f"the chat template of {self.name!r} marks turns with plain text ({marker!r}) that"
+                " messages may hold too, so what a world or a user writes can forge a turn; take"
+                " another model where that text is not trusted",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _delimiters_in_disguise(self) -> re.Pattern[str] | None:
         """Matches the template's delimiters that the tokenizer does not declare as special."""
         dialogue = [Message(Role.USER, "?"), Message(Role.ASSISTANT, "!")]
-        written = self._template(dialogue, opens_turn=True)
+        written = self._template.render(dialogue, opens_turn=True)
         added = self.tokenizer.added_tokens_decoder.values()
         texts = [t.content for t in added if not t.special and t.content in written]
         return re.compile("|".join(map(re.escape, texts))) if texts else None
 
     def _template_close(self) -> int | None:
         """The special id with which the template closes an agent's turn, if it has one."""
-        said = _PLACEHOLDER.format("agent")
+        said = PLACEHOLDER.format("agent")
         dialogue = [Message(Role.USER, "?"), Message(Role.ASSISTANT, said)]
-        tail = self._template(dialogue, opens_turn=False).rpartition(said)[2].lstrip()
+        tail = self._template.render(dialogue, opens_turn=False).rpartition(said)[2].lstrip()
         ids: list[int] = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
         return ids[0] if ids and ids[0] in self.tokenizer.added_tokens_decoder else None

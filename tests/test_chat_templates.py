@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -21,7 +23,7 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from lmgym.errors import LmgymError
-from lmgym.rendering import ChatRenderer
+from lmgym.rendering import ChatRenderer, Rendered
 from lmgym.task import ROLE_IDS, Message, Role
 
 QUESTION = Message(Role.USER, "What is 12 plus 30?")
@@ -42,6 +44,8 @@ _CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+_HEADER_3 = ("<|start_header_id|>", "<|end_header_id|>")
+_SPECIALS_3 = ("<|begin_of_text|>", "<|end_of_text|>", *_HEADER_3, "<|eot_id|>")
 _LLAMA_3 = (
     "{% for message in messages %}"
     "{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'"
@@ -104,17 +108,7 @@ class Style:
 
 STYLES = {
     "chatml": Style(_CHATML, ("<|im_start|>", "<|im_end|>", "<|endoftext|>"), "<|im_end|>"),
-    "llama-3": Style(
-        _LLAMA_3,
-        (
-            "<|begin_of_text|>",
-            "<|end_of_text|>",
-            "<|start_header_id|>",
-            "<|end_header_id|>",
-            "<|eot_id|>",
-        ),
-        "<|eot_id|>",
-    ),
+    "llama-3": Style(_LLAMA_3, _SPECIALS_3, "<|eot_id|>"),
     "gemma": Style(
         _GEMMA,
         ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"),
@@ -167,9 +161,33 @@ def tokenizer_in_style(name: str, **options: Any) -> Any:
 KEEPS_ANSWERS = [name for name in STYLES if name != "llama-2"]
 """Llama 2's template puts spaces around an answer that its model did not write."""
 
+MARKS_WITH_TEXT = ("mistral", "llama-2", "zephyr")
+"""These tell turns apart by plain text, of which a renderer warns."""
+
 
 def chat(name: str, **options: Any) -> ChatRenderer:
-    return ChatRenderer(tokenizer_in_style(name, **options), name)
+    tokenizer = tokenizer_in_style(name, **options)
+    if name not in MARKS_WITH_TEXT:
+        return ChatRenderer(tokenizer, name)
+    with pytest.warns(UserWarning, match=f"{name}.* marks turns with plain text") as caught:
+        renderer = ChatRenderer(tokenizer, name)
+    assert len(caught) == 1
+    return renderer
+
+
+def chat_by(template: str) -> ChatRenderer:
+    """The tokens of ChatML with another template."""
+    tokenizer = tokenizer_in_style("chatml")
+    tokenizer.chat_template = template
+    return ChatRenderer(tokenizer, "by hand")
+
+
+def by_speaker(renderer: ChatRenderer, rendered: Rendered) -> list[tuple[int, str]]:
+    """Role ids with the text that each role speaks, one after the other."""
+    return [
+        (role, renderer.tokenizer.decode([i for i, _ in group]))
+        for role, group in groupby(zip(*rendered, strict=True), key=itemgetter(1))
+    ]
 
 
 def reference(renderer: ChatRenderer, messages: Sequence[Message]) -> list[int]:
@@ -201,6 +219,67 @@ def test_a_system_message_equals_the_template(name: str) -> None:
     assert ids == reference(renderer, [SYSTEM, QUESTION])
     spoken = [i for i, role in zip(ids, roles, strict=True) if role == ROLE_IDS[Role.SYSTEM]]
     assert SYSTEM.content in renderer.tokenizer.decode(spoken)
+
+
+@pytest.mark.parametrize("alone", ["{{ raise_exception('No user query found.') }}", ""])
+def test_a_system_message_keeps_its_role_where_it_cannot_be_rendered_alone(alone: str) -> None:
+    is_more = "{% if messages[1:] or messages[0]['role'] != 'system' %}"
+    plain, renderer = chat("chatml"), chat_by(f"{is_more}{_CHATML}{{% else %}}{alone}{{% endif %}}")
+    for content in ("You are a model.", "user", " user\n", "<|im_end|>", ""):
+        opening = [Message(Role.SYSTEM, content), QUESTION]
+        assert renderer.open(opening) == plain.open(opening)
+        assert by_speaker(renderer, renderer.open(opening)) == [
+            (ROLE_IDS[Role.SYSTEM], f"<|im_start|>system\n{content}<|im_end|>\n"),
+            (ROLE_IDS[Role.USER], f"<|im_start|>user\n{QUESTION.content}<|im_end|>\n"),
+            (ROLE_IDS[Role.ASSISTANT], "<|im_start|>assistant\n"),
+        ]
+
+
+def test_a_system_message_within_the_users_turn_keeps_its_role() -> None:
+    alone = "{% if messages[1:] %}{{ messages[0]['content'] + '<</SYS>>' }}{% endif %}"
+    renderer = chat_by(
+        "{% if messages[0]['role'] == 'system' %}" + alone + "{% set messages = messages[1:] %}"
+        "{% endif %}{% for m in messages %}{{ m['content'] + '<|im_end|>' }}{% endfor %}"
+    )
+    assert by_speaker(renderer, renderer.open([SYSTEM, QUESTION])) == [
+        (ROLE_IDS[Role.SYSTEM], f"{SYSTEM.content}<</SYS>>"),
+        (ROLE_IDS[Role.USER], f"{QUESTION.content}<|im_end|>"),
+    ]
+
+
+def test_a_system_prompt_that_the_template_adds_is_not_the_users() -> None:
+    renderer = chat("chatml")
+    assert by_speaker(renderer, renderer.open([QUESTION]))[:2] == [
+        (ROLE_IDS[Role.SYSTEM], "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"),
+        (ROLE_IDS[Role.USER], f"<|im_start|>user\n{QUESTION.content}<|im_end|>\n"),
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in STYLES if name != "chatml"])
+def test_a_template_without_a_system_prompt_lends_it_no_token(name: str) -> None:
+    assert ROLE_IDS[Role.SYSTEM] not in chat(name).open([QUESTION])[1]
+
+
+def test_an_answer_that_the_template_treats_otherwise_at_the_end_keeps_its_close() -> None:
+    thinks = _CHATML.replace(
+        "message['content'] +",
+        "('<think></think>' if loop.last and message['role'] == 'assistant' else '')"
+        " + message['content'] +",
+    )
+    plain, renderer = chat("chatml"), chat_by(thinks)
+    assert renderer.append(50, [LOWER]) == plain.append(50, [LOWER])
+
+
+@pytest.mark.parametrize(
+    ("template", "marker"),
+    [
+        (_LLAMA_2.replace("bos_token + ", ""), r"\[/INST\]"),
+        (_ZEPHYR.replace("eos_token", "'<|im_end|>'"), r"<\|assistant\|>"),
+    ],
+)
+def test_markers_of_plain_text_are_warned_of(template: str, marker: str) -> None:
+    with pytest.warns(UserWarning, match=rf"plain text \('{marker}'\)"):
+        chat_by(template)
 
 
 @pytest.mark.parametrize("name", [name for name, style in STYLES.items() if not style.takes_system])
