@@ -33,7 +33,7 @@ class EpisodeState:
     verdict: Verdict | None
     random_state: Mapping[str, Any]
     course: _Course
-    sizes: tuple[int, int]
+    sizes: tuple[int, int, int]
 
 
 @dataclass(slots=True)
@@ -132,11 +132,12 @@ class Episode:
             prefix_ids: ids that the agent's first message begins with; they count against the
                 budget and carry no loss.
         """
+        prefix = self._checked_prefix(prefix_ids) if len(prefix_ids) else []
         self.rng = rng
         opening = self.task.reset(rng, split=split, task_id=task_id)
         ids, roles = self.renderer.open(opening.messages)
         length = len(ids)
-        self._check_room(length, len(prefix_ids))
+        self._check_room(length, len(prefix))
         self.tokens[:length] = ids
         self.tokens[length:] = self.renderer.pad_id
         self.length = length
@@ -146,15 +147,15 @@ class Episode:
             opening=opening,
             state=opening.state,
             prompt_length=length,
-            n_prefix=len(prefix_ids),
+            n_prefix=len(prefix),
             world_roles=[roles],
             messages=[*opening.messages],
             turns=[],
             logprobs=[],
             turn_start=length,
         )
-        if len(prefix_ids):
-            self._force(prefix_ids)
+        if prefix:
+            self.write(prefix)
 
     def append(self, token: int) -> bool:
         """Write one id of the agent; True where this ended its turn or the episode."""
@@ -279,23 +280,39 @@ class Episode:
             self.verdict,
             self.rng.bit_generator.state,
             self._course.copy(),
-            (self.context, self.max_tokens),
+            self._sizes,
         )
 
     def set_state(self, state: EpisodeState) -> None:
-        """Go back to a snapshot of this episode or of one with the same task and sizes."""
-        sizes = (self.context, self.max_tokens)
-        if state.sizes != sizes:
+        """Go back to a snapshot of this episode or of one with the same task and sizes.
+
+        Raises:
+            LmgymError: where the sizes or the kinds of random generator differ; nothing changes
+                then.
+        """
+        if state.sizes != self._sizes:
             raise LmgymError(
-                f"the snapshot is of an episode with (context, max_tokens) {state.sizes}, this one"
-                f" has {sizes}; restore it into an episode of the same sizes"
+                "the snapshot is of an episode with (context, max_tokens, vocabulary)"
+                f" {state.sizes}, this one has {self._sizes}; restore it into an episode of the"
+                " same sizes"
             )
+        try:
+            self.rng.bit_generator.state = state.random_state
+        except ValueError:
+            raise LmgymError(
+                f"the snapshot's random state is of {state.random_state['bit_generator']}, the"
+                f" episode draws from {type(self.rng.bit_generator).__name__}; reset the episode"
+                " with a generator of the same kind first"
+            ) from None
         self.length = len(state.ids)
         self.tokens[: self.length] = state.ids
         self.tokens[self.length :] = self.renderer.pad_id
         self.remaining, self.verdict = state.remaining, state.verdict
         self._course = state.course.copy()
-        self.rng.bit_generator.state = state.random_state
+
+    @property
+    def _sizes(self) -> tuple[int, int, int]:
+        return self.context, self.max_tokens, self.renderer.vocab_size
 
     def _checked(self, ids: Sequence[int]) -> list[int]:
         try:
@@ -307,6 +324,14 @@ class Episode:
         if outside:
             raise LmgymError(f"id {outside[0]} is outside the vocabulary of {top} ids")
         return tokens
+
+    def _checked_prefix(self, prefix_ids: Sequence[int]) -> list[int]:
+        prefix = self._checked(prefix_ids)
+        if not self._end_ids.isdisjoint(prefix):
+            raise LmgymError(
+                "prefix_ids holds an id that ends the turn; it may only begin the message"
+            )
+        return prefix
 
     def _end_turn(self) -> None:
         """Hand the finished message to the world and append its reply."""
@@ -354,13 +379,6 @@ class Episode:
                 f"prefix_ids has {n_prefix} tokens and the agent may write {room}; shorten it, or"
                 " raise max_tokens or context"
             )
-
-    def _force(self, prefix_ids: Sequence[int]) -> None:
-        if not self._end_ids.isdisjoint(prefix_ids):
-            raise LmgymError(
-                "prefix_ids holds an id that ends the turn; it may only begin the message"
-            )
-        self.write(prefix_ids)
 
     def _aligned_logprobs(self, mask: tuple[int, ...]) -> tuple[float, ...] | None:
         drawn = self._course.logprobs

@@ -14,7 +14,9 @@ from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.factory import make_episode
 from lmgym.rendering import ByteRenderer
+from lmgym.rewards.schedule import RewardSchedule
 from lmgym.task import ROLE_IDS, Message, Role, Verdict
+from lmgym.token_env import TokenEnv
 from lmgym.transcript import Transcript
 
 BYTES = ByteRenderer()
@@ -256,6 +258,18 @@ def test_a_prefix_that_ends_the_turn_is_refused() -> None:
         episode.reset(RNG(0), prefix_ids=[49, END])
 
 
+@pytest.mark.parametrize(
+    ("prefix", "message"), [([49.7], "whole numbers"), ([49, 262], "id 262 is outside")]
+)
+def test_a_prefix_that_is_no_ids_is_refused_and_changes_nothing(prefix: Any, message: str) -> None:
+    episode = started("lmgym/Math-v0")
+    episode.write([49])
+    before = episode.get_state()
+    with pytest.raises(LmgymError, match=message):
+        episode.reset(RNG(1), prefix_ids=prefix)
+    assert episode.get_state() == before
+
+
 def test_a_prefix_that_spends_the_budget_is_refused() -> None:
     episode = make_episode("lmgym/Math-v0", max_tokens=2)
     with pytest.raises(LmgymError, match="prefix_ids has 2 tokens and the agent may write 2"):
@@ -288,6 +302,21 @@ def test_an_episode_before_its_first_reset_says_what_to_do() -> None:
         episode.append(65)
 
 
+def test_an_environment_before_its_first_reset_says_what_to_do_or_takes_a_snapshot() -> None:
+    fresh, played = (
+        TokenEnv(make_episode("lmgym/Copy-v0"), RewardSchedule(None), render_mode="ansi")
+        for _ in range(2)
+    )
+    for read in (fresh.render, fresh.get_state, fresh.transcript):
+        with pytest.raises(LmgymError, match="was never started; call reset"):
+            read()
+    played.reset(seed=0)
+    played.step(65)
+    fresh.set_state(played.get_state())
+    assert fresh.render() == played.render()
+    assert fresh.step(END)[1:] == played.step(END)[1:]
+
+
 def test_a_fresh_episode_takes_a_snapshot_and_goes_on_alike() -> None:
     first, second = make_episode("lmgym/GuessNumber-v0"), make_episode("lmgym/GuessNumber-v0")
     first.reset(np.random.default_rng(0))
@@ -301,8 +330,26 @@ def test_a_fresh_episode_takes_a_snapshot_and_goes_on_alike() -> None:
 def test_a_snapshot_of_other_sizes_is_refused() -> None:
     first, second = make_episode("lmgym/Copy-v0"), make_episode("lmgym/Copy-v0", max_tokens=9)
     first.reset(np.random.default_rng(0))
-    with pytest.raises(LmgymError, match=r"\(128, 16\), this one has \(128, 9\)"):
+    with pytest.raises(LmgymError, match=r"\(128, 16, 262\), this one has \(128, 9, 262\)"):
         second.set_state(first.get_state())
+
+
+def test_a_snapshot_of_another_vocabulary_is_refused() -> None:
+    first = started("lmgym/Copy-v0")
+    wider = ByteRenderer()
+    wider.vocab_size = 300
+    second = Episode(first.task, wider, context=first.context, max_tokens=first.max_tokens)
+    with pytest.raises(LmgymError, match=r"\(128, 16, 262\), this one has \(128, 16, 300\)"):
+        second.set_state(first.get_state())
+
+
+def test_a_snapshot_with_another_kind_of_generator_is_refused_and_changes_nothing() -> None:
+    first, second = make_episode("lmgym/Copy-v0"), started("lmgym/Copy-v0")
+    first.reset(np.random.Generator(np.random.MT19937(0)))
+    before = second.get_state()
+    with pytest.raises(LmgymError, match="of MT19937, the episode draws from PCG64"):
+        second.set_state(first.get_state())
+    assert second.get_state() == before
 
 
 @pytest.mark.parametrize(
