@@ -173,7 +173,8 @@ def _limit_of(episode: Episode) -> str:
     spent = sum(turn.n_tokens for turn in episode.turns)
     if spent >= episode.max_tokens:
         return f"the {episode.max_tokens} tokens are spent; --max-tokens allows more"
-    if len(episode.turns) >= episode.task.max_turns:
+    # A message that was cut off is no message too many: something ran out in the midst of it.
+    if episode.turns[-1].is_finished and len(episode.turns) >= episode.task.max_turns:
         return f"the {episode.task.max_turns} messages are used up"
     return f"the {episode.context} positions are full; --context allows more"
 

@@ -46,6 +46,14 @@ def test_play_says_which_limit_was_reached(run_cli: RunCli) -> None:
     assert "the 8 messages are used up" in out
 
 
+def test_play_names_the_context_where_that_was_spent(run_cli: RunCli) -> None:
+    long = "It is perhaps 105\n"
+    out = run_cli("play", "--task-id", "addition/2/0/0", "--context", "12", stdin=long)[1]
+    assert "the 12 positions are full; --context allows more" in out
+    out = run_cli("play", GUESS, "--task-id", "guess/48", "--context", "45", stdin="50\n9\n")[1]
+    assert "the 45 positions are full; --context allows more" in out
+
+
 def test_play_spells_out_what_would_move_the_cursor(run_cli: RunCli) -> None:
     out = run_cli("play", "--instruction", "\x1b[2J", stdin="")[1]
     assert "\x1b" not in out
