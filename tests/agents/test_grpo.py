@@ -25,6 +25,10 @@ def share_of_a(prompts: list[str], completions: list[str], **columns: object) ->
     return [text.count("a") / max(1, len(text)) for text in completions]
 
 
+def varied(prompts: list[str], completions: list[str]) -> list[float]:
+    return [float(sum(text.encode("utf-8", "surrogatepass")) % 17) for text in completions]
+
+
 def rollouts(policy: LanguagePolicy, seed: int, reward: Reward = share_of_a) -> RolloutBatch:
     collector = RolloutCollector(
         policy, make_task("lmgym/Copy-v0"), make_source(reward), max_tokens=4
@@ -161,6 +165,16 @@ def test_training_leaves_a_complete_run_folder(small: dict[str, Any]) -> None:
     assert [row["step"] for row in rows] == [0, 1, 2, 3]
     assert set(rows[3]) == {"step", "seconds", "validation/greedy", "validation/pass@1"}
     assert {"reward", "accuracy", "entropy", "tokens_per_second", "signal"} <= set(rows[0])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.7])
+def test_training_samples_and_scores_at_one_temperature(
+    small: dict[str, Any], temperature: float
+) -> None:
+    args = GRPOArgs(**small, updates=1, temperature=temperature)
+    row = read_metrics(train(args, "lmgym/Copy-v0", {}, varied))[0]
+    assert row["signal"] > 0
+    assert row["sampler_divergence"] < 1e-4
 
 
 def test_training_stops_in_good_order_where_there_is_nothing_to_learn_from(
