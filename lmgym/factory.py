@@ -13,6 +13,7 @@ from lmgym.registry import REWARDS, find_world, load
 if TYPE_CHECKING:
     from lmgym.episode import Episode
     from lmgym.rendering import Renderer
+    from lmgym.rewards.schedule import RewardSchedule
     from lmgym.rewards.source import Reward, RewardSource
     from lmgym.task import Task
 
@@ -33,6 +34,8 @@ ENV_ARGUMENTS = (
     "context",
     "max_tokens",
     "chunk_size",
+    "alphabet",
+    "mask",
     "render_mode",
 )
 
@@ -112,6 +115,8 @@ def make_env(
     context: int | None = None,
     max_tokens: int | None = None,
     chunk_size: int = 4,
+    alphabet: str | None = None,
+    mask: str | None = None,
     render_mode: str | None = None,
     **task_args: Any,
 ) -> gym.Env[Any, Any]:
@@ -126,6 +131,9 @@ def make_env(
         context: positions of the token buffer.
         max_tokens: ids the agent may write in one episode.
         chunk_size: ids a step at level "chunk".
+        alphabet: the only ids that actions stand for, by a name the world gives, or as
+            "chars:0123456789"; by default the whole vocabulary. For levels of ids.
+        mask: an alphabet that `action_masks` lets through, while actions stay ids.
         render_mode: "ansi" or None.
         task_args: arguments of the world.
 
@@ -133,8 +141,30 @@ def make_env(
         LmgymError: for a name, level or value that does not exist; it says which do.
     """
     from lmgym.message_env import MessageEnv
-    from lmgym.rewards.schedule import RewardSchedule
     from lmgym.token_env import ChunkEnv, TokenEnv
+
+    episode, schedule = _parts(
+        world, level, reward, tokenizer, context=context, max_tokens=max_tokens, **task_args
+    )
+    common: dict[str, Any] = {"split": split, "render_mode": render_mode}
+    if level == "message":
+        _check_no_choices(alphabet, mask)
+        return MessageEnv(episode, schedule, **common)
+    common |= {"alphabet": alphabet, "mask": mask}
+    if level == "chunk":
+        return ChunkEnv(episode, schedule, chunk_size=chunk_size, **common)
+    return TokenEnv(episode, schedule, **common)
+
+
+def _parts(
+    world: str,
+    level: str,
+    reward: Reward,
+    tokenizer: Renderer | str | None,
+    **sizes_and_task_args: Any,
+) -> tuple[Episode, RewardSchedule]:
+    """What every view is made of."""
+    from lmgym.rewards.schedule import RewardSchedule
 
     spec = find_world(world)
     if level not in spec.levels:
@@ -145,16 +175,15 @@ def make_env(
             f"reward={reward!r} needs complete batches and cannot be paid in step(); use it in a"
             " learner's rollouts, or choose a causal reward such as 'verifier'"
         )
-    episode = make_episode(
-        world, renderer=tokenizer, context=context, max_tokens=max_tokens, **task_args
-    )
-    common: dict[str, Any] = {"split": split, "render_mode": render_mode}
-    schedule = RewardSchedule(source)
-    if level == "message":
-        return MessageEnv(episode, schedule, **common)
-    if level == "chunk":
-        return ChunkEnv(episode, schedule, chunk_size=chunk_size, **common)
-    return TokenEnv(episode, schedule, **common)
+    return make_episode(world, renderer=tokenizer, **sizes_and_task_args), RewardSchedule(source)
+
+
+def _check_no_choices(alphabet: str | None, mask: str | None) -> None:
+    if alphabet is not None or mask is not None:
+        raise LmgymError(
+            f"alphabet={alphabet!r}, mask={mask!r}: level 'message' takes text, not ids; leave them"
+            " out, or choose level='token' or level='chunk'"
+        )
 
 
 def make_source(reward: Reward) -> RewardSource | None:

@@ -106,12 +106,14 @@ class Task(ABC, Generic[S]):
     their arguments, where they have any. The class docstring is the world's card.
 
     Attributes:
+        alphabets: by name, characters that answers can be written with (`lmgym.alphabets`).
         context: positions an episode needs with the embedded byte-level tokenizer.
         max_tokens: tokens the agent may write in one episode, counted with the same tokenizer.
         max_turns: messages the agent may write in one episode.
     """
 
     Args: ClassVar[type] = NoArgs
+    alphabets: ClassVar[Mapping[str, str]] = {}
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
     context: int = 128
     max_tokens: int = 16

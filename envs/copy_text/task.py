@@ -66,6 +66,7 @@ class CopyTask(Task[str]):
     """
 
     Args = CopyArgs
+    alphabets = {"letters": _LETTERS}
 
     def __init__(self, args: CopyArgs) -> None:
         """Check the length."""

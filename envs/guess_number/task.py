@@ -78,6 +78,7 @@ class GuessNumberTask(Task[GuessState]):
     """
 
     Args = GuessNumberArgs
+    alphabets = {"digits": "0123456789"}
 
     def __init__(self, args: GuessNumberArgs) -> None:
         """Set the number of turns and the lengths that it needs."""
