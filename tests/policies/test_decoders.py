@@ -165,7 +165,7 @@ def test_llama_without_fused_weights_draws_the_same(
 ) -> None:
     policy = LanguagePolicy(build("llama, grouped queries", build_model), ManyEnds())
     fused = policy.sample(RAGGED, 2, max_tokens=20, greedy=True)
-    monkeypatch.setattr("lmgym.policies.llama._FUSE_BELOW", 0)
+    monkeypatch.setattr("lmgym.policies.llama_layers._FUSE_BELOW", 0)
     separate = policy.sample(RAGGED, 2, max_tokens=20, greedy=True)
     assert separate.ids == fused.ids
     torch.testing.assert_close(separate.logprobs, fused.logprobs, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,184 @@
+"""The arithmetic of `LlamaForCausalLM`, for decoders that keep keys and values their own way.
+
+Few operations, and batched matrix products in place of the attention kernels, which are slow for
+a single query on a CPU. A decoder goes through `layers`: `qkv`, its own cache, `attend` or an
+attention of its own, `after`; then `logits` or `final_norm`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["LayerWeights", "LlamaLayers", "supports"]
+
+_ROPE_TYPES = ("default", "linear", "llama3")
+_FUSE_BELOW = 2_000_000
+"""Parameters up to which copying weights into fused matrices costs less than it saves."""
+
+
+def supports(model: Any) -> bool:
+    """Whether `LlamaLayers` computes what this model computes."""
+    from transformers import LlamaForCausalLM
+
+    if type(model) is not LlamaForCausalLM:
+        return False
+    linears = [m for name, m in model.named_modules() if name.endswith(("_proj", "lm_head"))]
+    return (
+        model.config.hidden_act == "silu"
+        and model.model.rotary_emb.rope_type in _ROPE_TYPES
+        and all(type(linear) is nn.Linear and linear.bias is None for linear in linears)
+    )
+
+
+class _Input(NamedTuple):
+    """A norm and the matrices that read it; several stand for their concatenation.
+
+    The weight of the norm is None where the only matrix has been multiplied with it.
+    """
+
+    norm: Tensor | None
+    matrices: tuple[Tensor, ...]
+
+
+class LayerWeights(NamedTuple):
+    """The weights of one layer."""
+
+    qkv: _Input
+    attention_out: Tensor
+    gate_up: _Input
+    down: Tensor
+
+
+class LlamaLayers:
+    """The weights of a model as they are now, and what is computed with them.
+
+    Args:
+        model: a model that `supports` accepts.
+
+    Attributes:
+        layers: one for each layer of the model.
+        heads: of the queries.
+        kv_heads: of the keys and the values.
+        width: of a head.
+        dtype: of the weights, and of keys and values.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Gather the weights."""
+        config = model.config
+        self.model = model
+        self.device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
+        self.heads: int = config.num_attention_heads
+        self.kv_heads: int = config.num_key_value_heads
+        self.width: int = model.model.layers[0].self_attn.head_dim
+        self.eps = torch.tensor(config.rms_norm_eps, device=self.device)
+        self.uses_products = self.device.type == "cpu" and self.dtype == torch.float32
+        size = config.num_hidden_layers * config.hidden_size
+        size *= 4 * config.hidden_size + 3 * config.intermediate_size  # about, of the layers
+        fuse = self.uses_products and size <= _FUSE_BELOW
+        with torch.no_grad():
+            self.layers = [_layer(layer, fuse=fuse) for layer in model.model.layers]
+            self._head = _input(model.model.norm, [model.lm_head], fuse=fuse)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """What the first layer reads, shape (*ids.shape, C)."""
+        return F.embedding(ids, self.model.model.embed_tokens.weight)
+
+    def rotations(self, length: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of the first positions, both of shape (length, width).
+
+        They carry the scale of the attention scores as well. `roll` swaps the halves of a head,
+        so the minus sign of the rotation sits in the sines.
+        """
+        positions = torch.arange(length, device=self.device)[None]
+        probe = torch.empty(0, dtype=torch.float32, device=self.device)
+        cos, sin = self.model.model.rotary_emb(probe, positions)
+        sign = torch.ones_like(sin)
+        sign[..., : self.width // 2] = -1
+        scale = self.width**-0.25  # on queries and on keys
+        return (cos[0] * scale).to(self.dtype), (sin[0] * sign[0] * scale).to(self.dtype)
+
+    def qkv(
+        self, x: Tensor, layer: LayerWeights, cos: Tensor, sin: Tensor, shape: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries and keys, and values, each of shape (*shape, heads, width)."""
+        out = self._project(x, layer.qkv).view(*shape, -1, self.width)
+        turned = self.heads + self.kv_heads
+        qk, v = out[..., :turned, :], out[..., turned:, :]
+        qk = torch.addcmul(qk * cos, qk.roll(self.width // 2, -1), sin)
+        return qk[..., : self.heads, :], qk[..., self.heads :, :], v
+
+    def attend(self, q: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+        """What one query a row reads, shape (B, heads * width).
+
+        Args:
+            q: shape (B, heads, width).
+            keys: shape (B, kv_heads, T, width), a slice of a larger cache perhaps.
+            values: as the keys.
+            bias: of `score_bias`, where some keys are not to be read.
+        """
+        rows = len(q)
+        grouped = q.reshape(rows, self.kv_heads, -1, self.width)  # (B, kv_heads, G, width)
+        if not self.uses_products:
+            read = F.scaled_dot_product_attention(grouped, keys, values, bias, scale=1.0)
+            return read.reshape(rows, -1)
+        scores = torch.bmm(grouped.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2))
+        if bias is not None:
+            scores += bias
+        return torch.bmm(scores.softmax(-1), values.flatten(0, 1)).view(rows, -1)
+
+    def score_bias(self, bias: Tensor) -> Tensor:
+        """What is added to the scores of `attend`, from 0 or -inf for each key, (B, T)."""
+        if not self.uses_products:
+            return bias[:, None, None]  # (B, 1, 1, T)
+        return bias[:, None].expand(-1, self.kv_heads, -1).reshape(-1, 1, bias.shape[1])
+
+    def after(self, x: Tensor, attended: Tensor, layer: LayerWeights) -> Tensor:
+        """The rest of a layer, after its attention."""
+        x = torch.addmm(x, attended, layer.attention_out.t())
+        gate, up = self._project(x, layer.gate_up).chunk(2, -1)
+        return torch.addmm(x, F.silu(gate) * up, layer.down.t())
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits from what the last layer says, shape (B, V)."""
+        return self._project(x, self._head)
+
+    def final_norm(self, x: Tensor) -> Tensor:
+        """The hidden states that the model's own forward reports last."""
+        weight = self.model.model.norm.weight
+        return F.rms_norm(x, weight.shape, weight, float(self.eps))
+
+    def _project(self, x: Tensor, weights: _Input) -> Tensor:
+        """Normalise (root mean square) and multiply."""
+        norm, matrices = weights
+        if norm is None:  # half the time of `rms_norm` for a few rows
+            size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+            scale = torch.addcmul(self.eps, size, size, value=1 / x.shape[-1]).rsqrt_()
+            return F.linear(x * scale, matrices[0])
+        normed = F.rms_norm(x, norm.shape, norm, float(self.eps))
+        if len(matrices) == 1:
+            return F.linear(normed, matrices[0])
+        return torch.cat([F.linear(normed, matrix) for matrix in matrices], -1)
+
+
+def _layer(layer: Any, *, fuse: bool) -> LayerWeights:
+    attention, mlp = layer.self_attn, layer.mlp
+    qkv = [attention.q_proj, attention.k_proj, attention.v_proj]
+    return LayerWeights(
+        qkv=_input(layer.input_layernorm, qkv, fuse=fuse),
+        attention_out=attention.o_proj.weight,
+        gate_up=_input(layer.post_attention_layernorm, [mlp.gate_proj, mlp.up_proj], fuse=fuse),
+        down=mlp.down_proj.weight,
+    )
+
+
+def _input(norm: Any, linears: list[nn.Linear], *, fuse: bool) -> _Input:
+    matrices = tuple(linear.weight for linear in linears)
+    if fuse:
+        return _Input(None, (torch.cat(matrices) * norm.weight,))
+    return _Input(norm.weight, matrices)
