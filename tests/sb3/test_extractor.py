@@ -11,11 +11,8 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.preprocessing import preprocess_obs
 
-import lmgym
 from lmgym.errors import LmgymError
 from lmgym.sb3 import TokenFeatures
-
-assert lmgym
 
 
 def features_of(extractor: TokenFeatures, *rows: list[int], remaining: int = 4) -> torch.Tensor:
