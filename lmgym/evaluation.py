@@ -4,21 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from lmgym.errors import LmgymError
-from lmgym.rollouts import RolloutBatch, RolloutCollector
+from lmgym.rollouts import RolloutBatch
+from lmgym.task import Task
 from lmgym.training.uncertainty import rates_interval, wilson_interval
 from lmgym.transcript import Transcript
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Collector", "Evaluation", "evaluate"]
 
 Interval = tuple[float, float]
+
+
+class Collector(Protocol):
+    """Plays episodes of a task: a `RolloutCollector`, or what plays in its place."""
+
+    @property
+    def task(self) -> Task[Any]:
+        """The world."""
+        ...
+
+    def collect(
+        self,
+        rng: np.random.Generator,
+        generator: torch.Generator | None,
+        *,
+        group_size: int = 1,
+        task_ids: Sequence[str] | None = None,
+        temperature: float = 1.0,
+        greedy: bool = False,
+    ) -> RolloutBatch:
+        """Play `group_size` episodes of each problem; see `RolloutCollector.collect`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +86,7 @@ class Evaluation:
 
 
 def evaluate(
-    collector: RolloutCollector,
+    collector: Collector,
     generator: torch.Generator | None,
     *,
     split: str = "test",

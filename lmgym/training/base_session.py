@@ -1,0 +1,255 @@
+"""`BaseSession`: what surrounds the updates of every learner, whatever it is that learns.
+
+It measures the test split before and after, validates, keeps the best checkpoint, logs, shows
+progress and stops in time. Subclasses say what is measured, saved and taken back.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from rich.progress import Progress
+
+from lmgym.episode import Episode
+from lmgym.evaluation import Collector, Evaluation, evaluate
+from lmgym.training.arguments import LearnerArgs
+from lmgym.training.presets import default_batch_size, default_limits
+from lmgym.training.progress import Sample, TrainingDisplay
+from lmgym.training.report import print_comparison
+from lmgym.training.runs import RECORD_FILE, Interrupt, RunFolder
+
+__all__ = ["BaseSession", "check_splits"]
+
+
+class BaseSession(ABC):
+    """One training run.
+
+    Args:
+        agent: the learner's name.
+        args: its arguments.
+        env: id of the world.
+        facts: what else stands in the record.
+
+    Attributes:
+        run: the run folder.
+    """
+
+    def __init__(
+        self, agent: str, args: LearnerArgs, env: str, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        """Make the run folder; subclasses check all that can be checked before."""
+        self.args = args
+        self._display = TrainingDisplay(f"{agent} on {env}", args.seconds, "seconds")
+        self._interrupt = Interrupt()
+        self._best = -math.inf
+        self._hits = 0
+        self._n_updates = 0
+        self._validated = -1
+        self._seconds = 0.0
+        self._stopped: str | None = None
+        self._validation: dict[str, float] = {}
+        self._figures: dict[str, Any] = {}
+        self.run = RunFolder(agent, env, args.out, seed=args.seed, track=args.track)
+        self.run.write_record({"status": "running", "args": args, **(facts or {})})
+
+    @property
+    @abstractmethod
+    def _n_parameters(self) -> int:
+        """How many numbers are learned."""
+
+    @property
+    @abstractmethod
+    def _evaluator(self) -> Collector:
+        """Plays the episodes of evaluations."""
+
+    @abstractmethod
+    def _save(self, directory: Path) -> None:
+        """Write what has been learned."""
+
+    @abstractmethod
+    def _take_back(self, directory: Path) -> None:
+        """Go back to what `_save` wrote."""
+
+    @abstractmethod
+    def _introduce(self) -> None:
+        """Say what is trained, and what may go wrong."""
+
+    @property
+    def _is_sampled(self) -> bool:
+        """Whether answers can be drawn, and not only the likeliest taken."""
+        return True
+
+    def __enter__(self) -> Self:
+        """Measure the test split, validate, and start the clock."""
+        self._introduce()
+        with ExitStack() as stack:
+            stack.callback(self.run.close)
+            stack.enter_context(self._interrupt)
+            with self._told():
+                before = self._evaluate("test")
+                self._figures["before"] = before.as_dict()
+                self._validate()
+            self._display.print(f"before, on {before.n} test problems: greedy {before.greedy:.1%}")
+            if before.greedy == 0 and not before.pass_at_1:
+                self._display.print("nothing is right yet: a verified reward may have no signal")
+            stack.enter_context(self._display)
+            self._stack = stack.pop_all()
+        self._started = time.perf_counter()
+        self._next_validation = self.args.validate_every
+        return self
+
+    def updates(self) -> Iterator[int]:
+        """Numbers of updates, until the budget is spent, the target is reached or Ctrl-C."""
+        while not self._interrupt.interrupted:
+            if self.seconds >= self._next_validation:
+                start = self.seconds
+                self._validate()
+                pause = max(self.args.validate_every, 9 * (self.seconds - start))
+                self._next_validation = self.seconds + pause
+            self._stopped = self._stopped or self._reason_to_stop()
+            if self._stopped is not None:
+                return
+            yield self._n_updates
+            self._n_updates += 1
+
+    def stop(self, reason: str) -> None:
+        """End training after this update, in good order."""
+        self._stopped = reason
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress."""
+        self._display.print(text)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of training so far."""
+        return time.perf_counter() - self._started
+
+    def log_numbers(self, metrics: Mapping[str, float], samples: Sequence[Sample] = ()) -> None:
+        """Log an update and show it with some answers."""
+        numbers = {**metrics, **self._validation}
+        self._validation = {}
+        self.run.log(self._n_updates, {**numbers, "seconds": self.seconds})
+        self._display.update(self.seconds, numbers, samples)
+
+    def __exit__(self, kind: Any, exception: BaseException | None, traceback: Any) -> bool:
+        """Save, measure the test split with the best checkpoint, and report."""
+        self._seconds = self.seconds
+        with self._stack, self._told():
+            self._display.__exit__(kind, exception, traceback)
+            self._save(self.run.path / "last")
+            is_interrupted = self._interrupt.interrupted or kind is KeyboardInterrupt
+            if exception is None and not is_interrupted:
+                self._finish()
+            else:
+                self._record("interrupted" if is_interrupted else _status(exception))
+                self.run.plot_curve(before=self._figures["before"])
+                self.say(f"stopped; the last weights are in {self.run.path / 'last'}")
+            return is_interrupted
+
+    def _finish(self) -> None:
+        """Measure the best checkpoint on the test split and report."""
+        if self._n_updates != self._validated:
+            self._validate()
+            self.run.log(self._n_updates, {**self._validation, "seconds": self._seconds})
+        best = self.run.path / "best"
+        self._take_back(best)
+        before, after = self._figures["before"], self._evaluate("test").as_dict()
+        self._figures["after"] = after
+        self._record("finished")
+        self.run.plot_curve(before=before, after=after)
+        title = f"{self.run.env}, test split, {self._n_updates} updates in {self._seconds:.0f} s"
+        print_comparison(before, after, title, self._display.console)
+        self.say(f"stopped after {self._n_updates} updates: {self._stopped}")
+        self.say(f"checkpoint {best}, curve {self.run.path / 'curve.png'}")
+
+    def _reason_to_stop(self) -> str | None:
+        args = self.args
+        if self._hits >= 2:
+            return f"validation reached the target of {args.target:.0%}"
+        if self.seconds >= args.seconds and self._n_updates:
+            return f"the budget of {args.seconds:g} seconds is spent"
+        if args.updates is not None and self._n_updates >= args.updates:
+            return f"{args.updates} updates are done"
+        return None
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A failure is written into the record before it goes on its way."""
+        try:
+            yield
+        except BaseException as error:
+            self._record(_status(error))
+            raise
+
+    def _validate(self) -> None:
+        found = self._evaluate("validation")
+        shares = {"validation/greedy": found.greedy}
+        if found.pass_at_1 is not None:
+            shares["validation/pass@1"] = found.pass_at_1
+        self._validation = shares
+        self._validated = self._n_updates
+        self._hits = self._hits + 1 if min(shares.values()) >= self.args.target else 0
+        if sum(shares.values()) > self._best:
+            self._best = sum(shares.values())
+            self._figures["best"] = {"update": self._n_updates, **shares}
+            self._save(self.run.path / "best")
+
+    def _evaluate(self, split: str) -> Evaluation:
+        is_test = split == "test"
+        console = self._display.console
+        is_shown = is_test and console.is_terminal
+        with Progress(console=console, transient=True, disable=not is_shown) as bar:
+            task = bar.add_task("test split")
+
+            def show(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+                if self._interrupt.interrupted:
+                    raise KeyboardInterrupt
+
+            limit, samples = self._limits(is_test)
+            return evaluate(
+                self._evaluator,
+                torch.Generator().manual_seed(self.args.seed + 1),
+                split=split,
+                limit=limit,
+                samples=samples,
+                batch_size=default_batch_size(self._n_parameters),
+                on_progress=show,
+            )
+
+    def _limits(self, is_test: bool) -> tuple[int, int]:
+        """Problems of an evaluation, and sampled answers for each."""
+        args, defaults = self.args, default_limits(self._n_parameters)
+        given = (args.validation_limit, args.test_limit, args.test_samples)
+        few, many, samples = (d if g is None else g for g, d in zip(given, defaults, strict=True))
+        n_samples = samples if is_test else 1
+        return many if is_test else few, n_samples if self._is_sampled else 0
+
+    def _record(self, status: str) -> None:
+        facts = {"seconds": self._seconds, "updates": self._n_updates, "stopped": self._stopped}
+        self.run.write_record({"status": status, **facts, **self._figures})
+        for name in ("best", "last"):
+            if (self.run.path / name).is_dir():
+                shutil.copyfile(self.run.path / RECORD_FILE, self.run.path / name / RECORD_FILE)
+
+
+def check_splits(episode: Episode) -> None:
+    """Raise where a split has no problems, or a prompt does not fit."""
+    for split in ("train", "validation", "test"):
+        episode.reset(np.random.default_rng(0), split=split)
+
+
+def _status(error: BaseException | None) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return f"failed: {str(error) or type(error).__name__}"
