@@ -253,7 +253,7 @@ def _read_anew(model: Any, pad_id: int, tokens: Tensor, lengths: Tensor) -> Tens
     takes = accepted(base)
     at_once = max(1, _READ_AT_ONCE // width)
     hidden = []
-    for some, some_mask in zip(ids.split(at_once), mask.split(at_once), strict=True):
+    for some, some_mask in zip(torch.split(ids, at_once), torch.split(mask, at_once), strict=True):
         inputs = {"attention_mask": some_mask.long(), "use_cache": False}
         states = base(some, **{name: inputs[name] for name in takes & inputs.keys()})[0]
         hidden.append(states[torch.arange(len(some)), some_mask.sum(1) - 1])
