@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from lmgym.errors import LmgymError
 from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.policies.row_cache import RowDecoder
 from lmgym.sb3.language_model import (
     FRAGMENTS,
     ActionHead,
@@ -25,7 +26,6 @@ from lmgym.sb3.language_model import (
     fragment_states,
     last_states,
 )
-from lmgym.sb3.row_standin import RowDecoder
 
 __all__ = ["MaskableTokenActorCriticPolicy", "TokenActorCriticPolicy"]
 
