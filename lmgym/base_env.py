@@ -11,7 +11,7 @@ from lmgym.episode import Episode, EpisodeState
 from lmgym.errors import LmgymError, unknown
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.task import Verdict
-from lmgym.transcript import Transcript, conversation_text
+from lmgym.transcript import Transcript, conversation_text, rendered_text
 
 __all__ = ["EpisodeEnv"]
 
@@ -99,11 +99,8 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         if self.render_mode is None:
             return None
         episode = self.episode
-        lines = [f"{m.role}: {m.content}" for m in episode.messages]
-        if episode.verdict is None:
-            written = episode.renderer.decode(episode.draft)
-            return "\n".join([*lines, f"assistant: {written}\u2581"])
-        return "\n".join([*lines, f"[{episode.verdict}]"])
+        written = "" if episode.verdict is not None else episode.renderer.decode(episode.draft)
+        return rendered_text(episode.messages, episode.verdict, written)
 
     @abstractmethod
     def _observe(self) -> Obs:

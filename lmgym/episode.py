@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
 from lmgym.rendering import Renderer
-from lmgym.task import ROLE_IDS, Message, Opening, Role, Task, Verdict
-from lmgym.transcript import AGENT, Segment, Transcript, Turn
+from lmgym.task import Message, Opening, Role, Task, Verdict
+from lmgym.transcript import AGENT, Segment, Transcript, Turn, roles_and_mask
 
-__all__ = ["Episode", "EpisodeState"]
-
-_ASSISTANT = ROLE_IDS[Role.ASSISTANT]
+__all__ = ["Episode", "EpisodeState", "check_room", "checked_ids", "checked_prefix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +130,12 @@ class Episode:
             prefix_ids: ids that the agent's first message begins with; they count against the
                 budget and carry no loss.
         """
-        prefix = self._checked_prefix(prefix_ids) if len(prefix_ids) else []
+        prefix = checked_prefix(prefix_ids, self.renderer) if len(prefix_ids) else []
         self.rng = rng
         opening = self.task.reset(rng, split=split, task_id=task_id)
         ids, roles = self.renderer.open(opening.messages)
         length = len(ids)
-        self._check_room(length, len(prefix))
+        check_room(length, len(prefix), self.context, self.max_tokens)
         self.tokens[:length] = ids
         self.tokens[length:] = self.renderer.pad_id
         self.length = length
@@ -185,7 +183,7 @@ class Episode:
             LmgymError: where the episode is over, ids lie outside the vocabulary, or their
                 log-probabilities are not as many; nothing is written then.
         """
-        tokens = self._checked(ids)
+        tokens = checked_ids(ids, self.renderer)
         if logprobs is not None and len(logprobs) != len(tokens):
             raise LmgymError(
                 f"{len(logprobs)} log-probabilities were given for {len(tokens)} ids; give one for"
@@ -258,19 +256,8 @@ class Episode:
     def roles_and_mask(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Role ids and loss mask of the ids so far, both of shape (length,)."""
         course = self._course
-        roles: list[int] = []
-        mask: list[int] = []
         ends = [turn.end for turn in course.turns]
-        for index, world in enumerate(course.world_roles):
-            roles += world
-            mask += [0] * len(world)
-            end = ends[index] if index < len(ends) else self.length
-            drawn = end - len(roles)
-            roles += [_ASSISTANT] * drawn
-            mask += [1] * drawn
-        first = course.prompt_length
-        mask[first : first + course.n_prefix] = [0] * course.n_prefix
-        return tuple(roles), tuple(mask)
+        return roles_and_mask(course.world_roles, ends, self.length, course.n_prefix)
 
     def get_state(self) -> EpisodeState:
         """A snapshot, the random state included."""
@@ -314,25 +301,6 @@ class Episode:
     def _sizes(self) -> tuple[int, int, int]:
         return self.context, self.max_tokens, self.renderer.vocab_size
 
-    def _checked(self, ids: Sequence[int]) -> list[int]:
-        try:
-            tokens = [whole(token) for token in ids]
-        except TypeError:
-            raise LmgymError(f"token ids are whole numbers; given {list(ids)[:8]}") from None
-        top = self.renderer.vocab_size
-        outside = [token for token in tokens if not 0 <= token < top]
-        if outside:
-            raise LmgymError(f"id {outside[0]} is outside the vocabulary of {top} ids")
-        return tokens
-
-    def _checked_prefix(self, prefix_ids: Sequence[int]) -> list[int]:
-        prefix = self._checked(prefix_ids)
-        if not self._end_ids.isdisjoint(prefix):
-            raise LmgymError(
-                "prefix_ids holds an id that ends the turn; it may only begin the message"
-            )
-        return prefix
-
     def _end_turn(self) -> None:
         """Hand the finished message to the world and append its reply."""
         self._close_turn(is_finished=True)
@@ -367,22 +335,45 @@ class Episode:
         spent = sum(turn.n_tokens for turn in course.turns)
         self.remaining = min(self.max_tokens - spent, self.context - end)
 
-    def _check_room(self, n_prompt: int, n_prefix: int) -> None:
-        if n_prompt >= self.context:
-            raise LmgymError(
-                f"the prompt takes {n_prompt} tokens and the context has {self.context};"
-                f" pass context={n_prompt + self.max_tokens} or more"
-            )
-        room = min(self.max_tokens, self.context - n_prompt)
-        if n_prefix >= room:
-            raise LmgymError(
-                f"prefix_ids has {n_prefix} tokens and the agent may write {room}; shorten it, or"
-                " raise max_tokens or context"
-            )
-
     def _aligned_logprobs(self, mask: tuple[int, ...]) -> tuple[float, ...] | None:
         drawn = self._course.logprobs
         if len(drawn) != sum(mask):
             return None
         values = iter(drawn)
         return tuple(next(values) if is_drawn else 0.0 for is_drawn in mask)
+
+
+def check_room(n_prompt: int, n_prefix: int, context: int, max_tokens: int) -> None:
+    """Raise where a prompt, or what the agent's message begins with, leaves nothing to write."""
+    if n_prompt >= context:
+        raise LmgymError(
+            f"the prompt takes {n_prompt} tokens and the context has {context};"
+            f" pass context={n_prompt + max_tokens} or more"
+        )
+    room = min(max_tokens, context - n_prompt)
+    if n_prefix >= room:
+        raise LmgymError(
+            f"prefix_ids has {n_prefix} tokens and the agent may write {room}; shorten it, or"
+            " raise max_tokens or context"
+        )
+
+
+def checked_ids(ids: Sequence[int], renderer: Renderer) -> list[int]:
+    """Ids as Python integers; raises where one is no whole number or outside the vocabulary."""
+    try:
+        tokens = [whole(token) for token in ids]
+    except TypeError:
+        raise LmgymError(f"token ids are whole numbers; given {list(ids)[:8]}") from None
+    top = renderer.vocab_size
+    outside = [token for token in tokens if not 0 <= token < top]
+    if outside:
+        raise LmgymError(f"id {outside[0]} is outside the vocabulary of {top} ids")
+    return tokens
+
+
+def checked_prefix(prefix_ids: Sequence[int], renderer: Renderer) -> list[int]:
+    """Ids that may begin the agent's message; raises where one ends it."""
+    prefix = checked_ids(prefix_ids, renderer)
+    if not renderer.end_ids.isdisjoint(prefix):
+        raise LmgymError("prefix_ids holds an id that ends the turn; it may only begin the message")
+    return prefix

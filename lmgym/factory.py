@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.registry import REWARDS, find_world, load
@@ -24,6 +26,7 @@ __all__ = [
     "make_episode",
     "make_source",
     "make_task",
+    "make_vector_env",
 ]
 
 ENV_ARGUMENTS = (
@@ -37,6 +40,13 @@ ENV_ARGUMENTS = (
     "alphabet",
     "mask",
     "render_mode",
+)
+VECTOR_ARGUMENTS = (
+    "autoreset_mode",
+    "copy",
+    "group_size",
+    "compiled",
+    "max_episode_steps",
 )
 
 
@@ -52,8 +62,17 @@ def make_task(world: str, **task_args: Any) -> Task[Any]:
     known = [field.name for field in fields(task_class.Args)]
     for name in task_args:
         if name not in known:
-            raise unknown(f"argument of {spec.id}", name, [*known, *ENV_ARGUMENTS])
+            raise _unknown_argument(spec.id, name, known)
     return task_class(task_class.Args(**task_args))
+
+
+def _unknown_argument(world: str, name: str, known: Sequence[str]) -> LmgymError:
+    if name in VECTOR_ARGUMENTS:
+        return LmgymError(
+            f"{name}= is an argument of batched environments; use gymnasium.make_vec({world!r},"
+            f" num_envs=N, {name}=...)"
+        )
+    return unknown(f"argument of {world}", name, [*known, *ENV_ARGUMENTS, *VECTOR_ARGUMENTS])
 
 
 def make_episode(
@@ -118,6 +137,7 @@ def make_env(
     alphabet: str | None = None,
     mask: str | None = None,
     render_mode: str | None = None,
+    autoreset_mode: str | None = None,
     **task_args: Any,
 ) -> gym.Env[Any, Any]:
     """The environment behind `gymnasium.make` for every world.
@@ -135,11 +155,14 @@ def make_env(
             "chars:0123456789"; by default the whole vocabulary. For levels of ids.
         mask: an alphabet that `action_masks` lets through, while actions stay ids.
         render_mode: "ansi" or None.
+        autoreset_mode: of no effect here; taken so that the spec of a batched environment makes a
+            single one too.
         task_args: arguments of the world.
 
     Raises:
         LmgymError: for a name, level or value that does not exist; it says which do.
     """
+    del autoreset_mode
     from lmgym.message_env import MessageEnv
     from lmgym.token_env import ChunkEnv, TokenEnv
 
@@ -154,6 +177,79 @@ def make_env(
     if level == "chunk":
         return ChunkEnv(episode, schedule, chunk_size=chunk_size, **common)
     return TokenEnv(episode, schedule, **common)
+
+
+def make_vector_env(
+    world: str,
+    num_envs: int = 1,
+    *,
+    level: str = "token",
+    reward: Reward = "verifier",
+    tokenizer: Renderer | str | None = None,
+    split: str = "train",
+    context: int | None = None,
+    max_tokens: int | None = None,
+    chunk_size: int = 4,
+    alphabet: str | None = None,
+    mask: str | None = None,
+    render_mode: str | None = None,
+    autoreset_mode: str | AutoresetMode = "next_step",
+    copy: bool = True,
+    group_size: int = 1,
+    compiled: bool = False,
+    max_episode_steps: int | None = None,
+    **task_args: Any,
+) -> VectorEnv[Any, Any, Any]:
+    """The batched environment behind `gymnasium.make_vec` for every world.
+
+    Arguments that `make_env` has too mean the same.
+
+    Args:
+        world: the id.
+        num_envs: rows of the batch.
+        level: "token", "chunk" or "message".
+        reward: a registered name, a function, a source, or None.
+        tokenizer: a name or a `Renderer`.
+        split: where problems are drawn from unless the options of `reset` say otherwise.
+        context: positions of the token buffer.
+        max_tokens: ids the agent may write in one episode.
+        chunk_size: ids a step at level "chunk".
+        alphabet: the only ids that actions stand for.
+        mask: an alphabet that `action_masks` lets through.
+        render_mode: "ansi" or None.
+        autoreset_mode: "next_step", "same_step" or "disabled".
+        copy: whether observations are fresh arrays; False returns read-only views that the next
+            step changes.
+        group_size: so many rows, one after the other, play the same problems in the same order.
+        compiled: whether numba compiles the hot path; the results are the same.
+        max_episode_steps: steps after which an episode is truncated.
+        task_args: arguments of the world.
+
+    Raises:
+        LmgymError: for a name, level or value that does not exist; it says which do.
+    """
+    from lmgym.vector import ChunkVectorEnv, MessageVectorEnv, TokenVectorEnv, VectorArgs
+
+    args = VectorArgs(
+        num_envs=num_envs,
+        split=split,
+        autoreset_mode=autoreset_mode,
+        copy=copy,
+        group_size=group_size,
+        compiled=compiled,
+        max_episode_steps=max_episode_steps,
+        render_mode=render_mode,
+    )
+    episode, schedule = _parts(
+        world, level, reward, tokenizer, context=context, max_tokens=max_tokens, **task_args
+    )
+    if level == "message":
+        _check_no_choices(alphabet, mask)
+        return MessageVectorEnv(episode, schedule, args)
+    choices = {"alphabet": alphabet, "mask": mask}
+    if level == "chunk":
+        return ChunkVectorEnv(episode, schedule, args, chunk_size=chunk_size, **choices)
+    return TokenVectorEnv(episode, schedule, args, **choices)
 
 
 def _parts(

@@ -44,9 +44,8 @@ class MessageEnv(EpisodeEnv[str, str]):
     ) -> None:
         """Declare the spaces."""
         super().__init__(episode, schedule, split=split, render_mode=render_mode)
-        longest = episode.context * _BYTES_A_TOKEN
-        self.observation_space = UnicodeText(longest)
-        self.action_space = UnicodeText(longest)
+        self.observation_space = UnicodeText(longest_text(episode))
+        self.action_space = UnicodeText(longest_text(episode))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -74,3 +73,8 @@ class MessageEnv(EpisodeEnv[str, str]):
 
     def _messages(self) -> tuple[dict[str, str], ...]:
         return tuple(message.as_dict() for message in self.episode.messages)
+
+
+def longest_text(episode: Episode) -> int:
+    """Characters that a conversation, or a message in it, may have."""
+    return episode.context * _BYTES_A_TOKEN

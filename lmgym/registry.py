@@ -93,7 +93,12 @@ def register_world(spec: WorldSpec) -> None:
         'copy/4/'
     """
     WORLDS[spec.id] = spec
-    gym.register(spec.id, "lmgym.factory:make_env", kwargs={"world": spec.address})
+    gym.register(
+        spec.id,
+        "lmgym.factory:make_env",
+        vector_entry_point="lmgym.factory:make_vector_env",
+        kwargs={"world": spec.address},
+    )
 
 
 def find_world(world: str) -> WorldSpec:

@@ -107,6 +107,8 @@ class Task(ABC, Generic[S]):
 
     Attributes:
         alphabets: by name, characters that answers can be written with (`lmgym.alphabets`).
+        replies_draw: whether `reply` draws from its generator. A world whose replies follow from
+            the state alone says False; its problems can then be drawn ahead, in blocks.
         context: positions an episode needs with the embedded byte-level tokenizer.
         max_tokens: tokens the agent may write in one episode, counted with the same tokenizer.
         max_turns: messages the agent may write in one episode.
@@ -114,6 +116,7 @@ class Task(ABC, Generic[S]):
 
     Args: ClassVar[type] = NoArgs
     alphabets: ClassVar[Mapping[str, str]] = {}
+    replies_draw: ClassVar[bool] = True
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
     context: int = 128
     max_tokens: int = 16
@@ -136,6 +139,19 @@ class Task(ABC, Generic[S]):
     @abstractmethod
     def task_ids(self, split: str, limit: int) -> list[str]:
         """The first `limit` different problems of `split`, the same in every process."""
+
+    def draw_many(
+        self, rng: np.random.Generator, n: int, *, split: str = "train"
+    ) -> list[Opening[S]]:
+        """The episodes that `n` calls of `reset` draw; a world may draw them faster at once."""
+        return [self.reset(rng, split=split) for _ in range(n)]
+
+    def reply_many(
+        self, states: Sequence[S], texts: Sequence[str], rngs: Sequence[np.random.Generator]
+    ) -> list[Reply[S]]:
+        """The answers of `reply` to a batch; a world may find them faster at once."""
+        replies = zip(states, texts, rngs, strict=True)
+        return [self.reply(state, text, rng) for state, text, rng in replies]
 
     def demonstrate(self, state: S) -> str | None:
         """A right message in `state`, where the world can show one."""

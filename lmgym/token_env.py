@@ -14,7 +14,7 @@ from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.rewards.schedule import RewardSchedule
 
-__all__ = ["ChunkEnv", "Choices", "TokenEnv", "TokenObservation", "chunk_space", "token_space"]
+__all__ = ["Choices", "ChunkEnv", "TokenEnv", "TokenObservation", "chunk_space", "token_space"]
 
 TokenObservation = dict[str, NDArray[np.int32]]
 """`tokens` (context,), padded; `length` (1,); `remaining` (1,): ids that may still be written."""

@@ -12,9 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lmgym.errors import LmgymError
-from lmgym.task import Message, Role, Verdict
+from lmgym.task import ROLE_IDS, Message, Role, Verdict
 
-__all__ = ["AGENT", "Segment", "Transcript", "Turn", "conversation_text"]
+__all__ = [
+    "AGENT",
+    "Segment",
+    "Transcript",
+    "Turn",
+    "conversation_text",
+    "rendered_text",
+    "roles_and_mask",
+]
+
+_ASSISTANT = ROLE_IDS[Role.ASSISTANT]
 
 AGENT = "agent_0"
 """The name of the only agent of a single-agent world."""
@@ -153,3 +163,35 @@ class Transcript:
 def conversation_text(messages: Sequence[Message]) -> str:
     """The contents of the messages, a line break between them."""
     return "\n".join(message.content for message in messages)
+
+
+def rendered_text(messages: Sequence[Message], verdict: Verdict | None, draft: str) -> str:
+    """A conversation for people: its messages, and the unfinished one or how it ended."""
+    lines = [f"{message.role}: {message.content}" for message in messages]
+    if verdict is None:
+        return "\n".join([*lines, f"{Role.ASSISTANT}: {draft}\u2581"])
+    return "\n".join([*lines, f"[{verdict}]"])
+
+
+def roles_and_mask(
+    world_roles: Sequence[Sequence[int]], turn_ends: Sequence[int], length: int, n_prefix: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Role ids and loss mask of an episode's ids, both of shape (length,).
+
+    Args:
+        world_roles: roles of the opening's ids, then of each reply of the world.
+        turn_ends: where each message of the agent ended.
+        length: ids so far.
+        n_prefix: how many ids the agent's first message was given.
+    """
+    roles: list[int] = []
+    mask: list[int] = []
+    for index, world in enumerate(world_roles):
+        roles += world
+        mask += [0] * len(world)
+        drawn = (turn_ends[index] if index < len(turn_ends) else length) - len(roles)
+        roles += [_ASSISTANT] * drawn
+        mask += [1] * drawn
+    first = len(world_roles[0])
+    mask[first : first + n_prefix] = [0] * n_prefix
+    return tuple(roles), tuple(mask)

@@ -67,6 +67,7 @@ class CopyTask(Task[str]):
 
     Args = CopyArgs
     alphabets = {"letters": _LETTERS}
+    replies_draw = False
 
     def __init__(self, args: CopyArgs) -> None:
         """Check the length."""

@@ -79,6 +79,7 @@ class GuessNumberTask(Task[GuessState]):
 
     Args = GuessNumberArgs
     alphabets = {"digits": "0123456789"}
+    replies_draw = False
 
     def __init__(self, args: GuessNumberArgs) -> None:
         """Set the number of turns and the lengths that it needs."""

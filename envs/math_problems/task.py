@@ -88,6 +88,7 @@ class MathTask(Task[Fraction]):
 
     Args = MathArgs
     alphabets = {"digits": "0123456789", "integers": "-0123456789"}
+    replies_draw = False
 
     def __init__(self, args: MathArgs) -> None:
         """Load the problems; every gold answer is read here, never while scoring."""

@@ -2,7 +2,7 @@
 
 from lmgym.rewards.rules import FunctionReward, ShuffledReward, VerifierReward
 from lmgym.rewards.schedule import Payment, RewardSchedule
-from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource
+from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource, VerdictSource
 
 __all__ = [
     "FunctionReward",
@@ -13,5 +13,6 @@ __all__ = [
     "RewardSchedule",
     "RewardSource",
     "ShuffledReward",
+    "VerdictSource",
     "VerifierReward",
 ]

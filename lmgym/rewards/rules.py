@@ -31,8 +31,11 @@ class VerifierReward:
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Read the verdicts."""
-        correct = [float(t.verdict is Verdict.CORRECT) for t in transcripts]
-        outcome = np.array(correct, np.float64)
+        return self.score_verdicts([transcript.verdict for transcript in transcripts])
+
+    def score_verdicts(self, verdicts: Sequence[Verdict | None]) -> RewardBatch:
+        """The rewards of episodes that ended so."""
+        outcome = np.array([verdict is Verdict.CORRECT for verdict in verdicts], np.float64)
         return RewardBatch(outcome, parts={"verifier": outcome})
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
 
 from lmgym.errors import LmgymError
-from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource
+from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource, VerdictSource
+from lmgym.task import Verdict
 from lmgym.transcript import Transcript
 
 __all__ = ["Payment", "RewardSchedule"]
@@ -49,6 +50,7 @@ class RewardSchedule:
         """Keep the source."""
         self.source = source
         self.pays_turns = source is not None and source.level is RewardLevel.TURN
+        self._by_verdict = self._payments_by_verdict()
 
     def pay(self, transcripts: Sequence[Transcript]) -> list[Payment]:
         """The payments of transcripts that stand at the end of a turn, in their order.
@@ -67,6 +69,34 @@ class RewardSchedule:
             )
         return payments
 
+    def pay_ended(
+        self,
+        verdicts: Sequence[Verdict | None],
+        transcripts: Callable[[Sequence[int]], list[Transcript]],
+    ) -> list[Payment]:
+        """As `pay`, but transcripts are made only where there is something to read in them.
+
+        Args:
+            verdicts: of transcripts that stand at the end of a turn.
+            transcripts: makes those at some indices.
+        """
+        worth = self._by_verdict
+        if worth is not None:
+            return [_NOTHING if verdict is None else worth[verdict] for verdict in verdicts]
+        payments = [_NOTHING] * len(verdicts)
+        due = [i for i, v in enumerate(verdicts) if self.pays_turns or v is not None]
+        if self.source is not None and due:
+            for index, payment in zip(due, self.pay(transcripts(due)), strict=True):
+                payments[index] = payment
+        return payments
+
+    def _payments_by_verdict(self) -> dict[Verdict, Payment] | None:
+        """What each verdict is paid, where the source looks at nothing else."""
+        if not isinstance(self.source, VerdictSource) or _is_overridden(self.source):
+            return None
+        batch = self.source.score_verdicts(list(Verdict))
+        return {v: self._payment(batch, row, is_over=True) for row, v in enumerate(Verdict)}
+
     def _payment(self, batch: RewardBatch, row: int, *, is_over: bool) -> Payment:
         if batch.unscored is not None and batch.unscored[row]:
             return Payment(is_scored=False)
@@ -81,6 +111,16 @@ class RewardSchedule:
                 " score as unscored"
             )
         return Payment(reward, parts)
+
+
+def _is_overridden(source: VerdictSource) -> bool:
+    """Whether a subclass scores transcripts anew and has left the scoring of verdicts as it was."""
+    order = type(source).__mro__
+    return _first_with("score", order) is not _first_with("score_verdicts", order)
+
+
+def _first_with(name: str, order: Sequence[type]) -> type | None:
+    return next((kind for kind in order if name in vars(kind)), None)
 
 
 def _check_size(batch: RewardBatch, n: int) -> None:

@@ -10,9 +10,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from lmgym.task import Verdict
 from lmgym.transcript import Transcript
 
-__all__ = ["Reward", "RewardBatch", "RewardLevel", "RewardSource"]
+__all__ = ["Reward", "RewardBatch", "RewardLevel", "RewardSource", "VerdictSource"]
 
 
 class RewardLevel(StrEnum):
@@ -59,6 +60,15 @@ class RewardSource(Protocol):
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """The rewards of the transcripts; errors are raised, never turned into a reward."""
+        ...
+
+
+@runtime_checkable
+class VerdictSource(RewardSource, Protocol):
+    """An outcome reward that follows from the verdict alone, so that no transcript is needed."""
+
+    def score_verdicts(self, verdicts: Sequence[Verdict | None]) -> RewardBatch:
+        """The rewards of episodes that ended so."""
         ...
 
 

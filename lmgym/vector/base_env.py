@@ -1,0 +1,273 @@
+"""What the batched views share: resets, autoresets, endings, infos, forks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from lmgym.episode import Episode
+from lmgym.errors import LmgymError
+from lmgym.rewards.schedule import RewardSchedule
+from lmgym.transcript import Transcript, conversation_text
+from lmgym.vector.arguments import VectorArgs
+from lmgym.vector.buffers import Rows
+from lmgym.vector.episodes import EpisodeBatch
+from lmgym.vector.infos import batched_infos
+from lmgym.vector.options import ResetOptions, checked_fork, seeds_of
+from lmgym.vector.prompts import Started
+
+__all__ = ["EpisodeVectorEnv", "RowStep"]
+
+Obs = TypeVar("Obs")
+Act = TypeVar("Act")
+
+
+@dataclass(slots=True)
+class RowStep(Generic[Obs]):
+    """A step of all rows, with infos by row, as single environments would tell them.
+
+    Attributes:
+        observations: of all rows.
+        rewards: shape (N,), float64.
+        terminations: shape (N,).
+        truncations: shape (N,).
+        infos: of the rows whose turn ended in this step.
+        started: what `reset` tells of the rows that started again in this step.
+        final_observations: in mode same_step, what the rows that are over were last.
+    """
+
+    observations: Obs
+    rewards: NDArray[np.float64]
+    terminations: NDArray[np.bool_]
+    truncations: NDArray[np.bool_]
+    infos: dict[int, dict[str, Any]]
+    started: dict[int, dict[str, Any]]
+    final_observations: dict[int, Any]
+
+
+class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
+    """N episodes as a `gymnasium.vector.VectorEnv`; subclasses say what actions are.
+
+    Step by step equal to `SyncVectorEnv` over the single environment.
+
+    Args:
+        episode: says which task, tokenizer and sizes.
+        schedule: pays the rewards.
+        args: see `VectorArgs`.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
+
+    def __init__(self, episode: Episode, schedule: RewardSchedule, args: VectorArgs) -> None:
+        """Allocate the batch."""
+        self.args = args
+        self.num_envs = args.num_envs
+        self.autoreset_mode = args.mode
+        self.metadata = {**self.metadata, "autoreset_mode": args.mode}
+        self.render_mode = args.render_mode
+        self.batch = EpisodeBatch(
+            episode,
+            schedule,
+            args.num_envs,
+            split=episode.task.check_split(args.split),
+            group_size=args.group_size,
+            buffers=args.buffers,
+        )
+        self._every = np.arange(args.num_envs)
+        self._waiting: Rows | None = None
+        self._is_started = False
+        self._elapsed = np.zeros(args.num_envs, np.int64)
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> tuple[Obs, dict[str, Any]]:
+        """Start episodes in all rows, or in some.
+
+        Args:
+            seed: of the rows' random generators; one number seeds row i with `seed + i`.
+            options: `split`, `task_id` and `prefix_ids`, one value or a list with one a row, and
+                `reset_mask`, a boolean array: only these rows start.
+        """
+        chosen = ResetOptions(self.batch, options)
+        rows, prompts = chosen.rows, self.batch.prompts
+        prompts.seed(rows.tolist(), seeds_of(seed, rows, self.num_envs))
+        prompts.align(rows)
+        infos = self._start(rows, chosen.openings(), chosen.prefixes())
+        self._waiting = self._over()
+        self._is_started = self.batch.is_started
+        return self._observe(), batched_infos(self.num_envs, infos)
+
+    def step(
+        self, actions: Act
+    ) -> tuple[Obs, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """Take one action in each row.
+
+        Raises:
+            LmgymError: before `reset`, for actions of the wrong shape or out of range, and in mode
+                disabled where a row is over.
+        """
+        step = self.step_rows(actions)
+        infos = self._batched(step)
+        return step.observations, step.rewards, step.terminations, step.truncations, infos
+
+    def step_rows(self, actions: Act) -> RowStep[Obs]:
+        """As `step`, with infos by row: what adapters and collectors build on."""
+        self._require_running()
+        waiting = self._waiting
+        ended = self._write(actions, waiting)
+        rewards = np.zeros(self.num_envs, np.float64)
+        terminations = np.zeros(self.num_envs, np.bool_)
+        infos: dict[int, dict[str, Any]] = {}
+        if len(ended):
+            rewards[ended], infos = self.batch.finish(ended)
+            terminations[ended] = ~self.batch.is_running[ended]
+            infos = {row: self._told(row, info) for row, info in infos.items()}
+        truncations = self._truncated(waiting)
+        started = {} if waiting is None else self._start_next(waiting)
+        over = self._over_now(terminations, truncations)
+        finals: dict[int, Any] = {}
+        if over is not None and self.autoreset_mode is AutoresetMode.SAME_STEP:
+            finals = self._final_observations(over)
+            started = self._start_next(over)
+            over = None
+        elif over is not None and self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            self.batch.buffers.park(over)
+        self._waiting = over
+        return RowStep(self._observe(), rewards, terminations, truncations, infos, started, finals)
+
+    @property
+    def task_ids(self) -> list[str]:
+        """The problem of each row."""
+        return [self.batch.opening(row).task_id for row in range(self.num_envs)]
+
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """The random generators of the rows."""
+        return tuple(self.batch.prompts.generator(row) for row in range(self.num_envs))
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The seeds of the rows."""
+        return tuple(self.batch.prompts.seeds)
+
+    def transcripts(self, rows: Sequence[int] | None = None) -> list[Transcript]:
+        """What happened so far in some rows, or in all."""
+        return [self.batch.transcript(int(row)) for row in (self._every if rows is None else rows)]
+
+    def fork(self, sources: Sequence[int] | Rows, targets: Sequence[int] | Rows) -> None:
+        """Make rows copies of others: ids, budget, the world's state and the random state.
+
+        Args:
+            sources: the rows to copy; one may stand several times.
+            targets: the rows that become copies; none of them twice or among the sources.
+
+        Raises:
+            LmgymError: where these do not fit; nothing is copied then.
+        """
+        from_rows, to_rows = checked_fork(sources, targets, self.num_envs)
+        if not len(to_rows):
+            return
+        self.batch.fork(from_rows, to_rows)
+        self._elapsed[to_rows] = self._elapsed[from_rows]
+        self._waiting = self._over()
+
+    def render(self) -> tuple[str, ...] | None:
+        """The conversations so far as text."""
+        if self.render_mode is None:
+            return None
+        return tuple(self.batch.render(row) for row in range(self.num_envs))
+
+    @abstractmethod
+    def _write(self, actions: Act, waiting: Rows | None) -> Rows:
+        """Write the actions' ids, except to rows that wait; the rows whose turn ended."""
+
+    @abstractmethod
+    def _observe(self) -> Obs:
+        """The observations of all rows."""
+
+    @abstractmethod
+    def _final_observations(self, rows: Rows) -> dict[int, Any]:
+        """The observations of some rows, each as a single environment returns it."""
+
+    def _told(self, row: int, info: dict[str, Any]) -> dict[str, Any]:
+        """What a view adds to a row's info."""
+        del row
+        return info
+
+    def _batched(self, step: RowStep[Obs]) -> dict[str, Any]:
+        """The infos of a step in gymnasium's form."""
+        infos = step.infos
+        if not step.final_observations:
+            return batched_infos(self.num_envs, infos | step.started)
+        told = {row: info for row, info in infos.items() if row not in step.started}
+        finals = {
+            row: {"final_obs": last, "final_info": infos.get(row, {}), **step.started[row]}
+            for row, last in step.final_observations.items()
+        }
+        return batched_infos(self.num_envs, finals | told)
+
+    def _set_spaces(self, observation_space: Any, action_space: Any) -> None:
+        self.single_observation_space = observation_space
+        self.single_action_space = action_space
+        self.observation_space = batch_space(observation_space, self.num_envs)
+        self.action_space = batch_space(action_space, self.num_envs)
+
+    def _start(
+        self, rows: Rows, started: Started, prefixes: Sequence[Sequence[int]] | None = None
+    ) -> dict[int, dict[str, Any]]:
+        """Begin episodes in some rows; what `reset` tells of them."""
+        self.batch.start(rows, started, prefixes)
+        self._elapsed[rows] = 0
+        infos: dict[int, dict[str, Any]] = {}
+        for row, opening in zip(rows.tolist(), started.openings, strict=True):
+            text = conversation_text(opening.messages)
+            infos[row] = self._told(row, {"task_id": opening.task_id, "prompt_text": text})
+        return infos
+
+    def _start_next(self, rows: Rows) -> dict[int, dict[str, Any]]:
+        return self._start(rows, self.batch.prompts.take(rows))
+
+    def _truncated(self, waiting: Rows | None) -> NDArray[np.bool_]:
+        limit = self.args.max_episode_steps
+        if limit is None:
+            return np.zeros(self.num_envs, np.bool_)
+        self._elapsed += 1
+        truncated = self._elapsed >= limit
+        if waiting is not None:
+            truncated[waiting] = False
+        self.batch.is_running[truncated] = False
+        return truncated
+
+    def _over_now(
+        self, terminations: NDArray[np.bool_], truncations: NDArray[np.bool_]
+    ) -> Rows | None:
+        is_over = terminations
+        if self.args.max_episode_steps is not None:
+            is_over = terminations | truncations
+        rows = is_over.nonzero()[0]
+        return rows if len(rows) else None
+
+    def _over(self) -> Rows | None:
+        """The rows that are over."""
+        rows = (~self.batch.is_running).nonzero()[0]
+        return rows if len(rows) else None
+
+    def _require_running(self) -> None:
+        if not self._is_started:
+            raise LmgymError("no episodes are under way; call reset() before step()")
+        if self._waiting is not None and self.autoreset_mode is AutoresetMode.DISABLED:
+            rows = self._waiting.tolist()
+            raise LmgymError(
+                f"the episodes of rows {rows[:8]} are over; reset them with"
+                " reset(options={'reset_mask': mask}), or choose autoreset_mode='next_step'"
+            )

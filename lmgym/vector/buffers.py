@@ -1,0 +1,167 @@
+"""`TokenBuffers`: the ids of N episodes as arrays that only grow.
+
+Nothing here knows a world: ids go in, ended turns come out. A row is written at its own length,
+never shifted, so a step costs one write a row whatever the context is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Int32s", "Rows", "TokenBuffers"]
+
+Int32s = NDArray[np.int32]
+Rows = NDArray[np.intp]
+"""Indices of rows, shape (R,)."""
+
+
+class TokenBuffers:
+    """Ids, lengths and budgets of N rows.
+
+    Args:
+        n_rows: episodes at a time.
+        context: positions of a row.
+        max_tokens: ids the agent may write in an episode.
+        vocab_size: ids run from 0 to this, exclusive.
+        pad_id: fills unused positions.
+        end_ids: ids that end a turn.
+
+    Attributes:
+        tokens: shape (N, context).
+        lengths: ids in use, shape (N, 1).
+        remaining: ids the agent may still write, shape (N, 1).
+
+    Example:
+        >>> buffers = TokenBuffers(2, context=4, max_tokens=3, vocab_size=9, pad_id=0, end_ids=[8])
+        >>> prompts, both = np.array([[1, 2], [3, 0]], np.int32), np.arange(2)
+        >>> buffers.start(both, prompts, np.array([2, 1]), picks=both)
+        >>> buffers.append(np.array([5, 8]))
+        array([1])
+        >>> buffers.tokens.tolist()
+        [[1, 2, 5, 0], [3, 8, 0, 0]]
+    """
+
+    def __init__(
+        self,
+        n_rows: int,
+        *,
+        context: int,
+        max_tokens: int,
+        vocab_size: int,
+        pad_id: int,
+        end_ids: Collection[int],
+    ) -> None:
+        """Allocate; `start` begins an episode."""
+        self.context = context
+        self.max_tokens = max_tokens
+        self.pad_id = pad_id
+        # One cell more than the rows have: a row that waits for its reset is written there.
+        self._cells: Int32s = np.full(n_rows * context + 1, pad_id, np.int32)
+        self.tokens: Int32s = self._cells[:-1].reshape(n_rows, context)
+        self.lengths: Int32s = np.zeros((n_rows, 1), np.int32)
+        self.remaining: Int32s = np.zeros((n_rows, 1), np.int32)
+        self._lengths, self._remaining = self.lengths[:, 0], self.remaining[:, 0]
+        self._first = np.arange(n_rows) * context
+        self._next = np.full(n_rows, n_rows * context)  # where each row is written
+        self._is_end = np.zeros(vocab_size, np.bool_)
+        self._is_end[[i for i in end_ids if i < vocab_size]] = True
+
+    def append(self, ids: NDArray[np.integer], waiting: Rows | None = None) -> Rows:
+        """Write one id to each row; the rows whose turn or budget this ended, in order.
+
+        Args:
+            ids: inside the vocabulary, shape (N,).
+            waiting: rows that are parked; what is written to them is lost.
+        """
+        self._cells[self._next] = ids
+        self._next += 1
+        self._lengths += 1
+        self._remaining -= 1
+        ended = self._is_end[ids]
+        ended |= self._remaining == 0
+        if waiting is not None:
+            ended[waiting] = False
+        found: Rows = ended.nonzero()[0]
+        return found
+
+    def append_to(self, rows: Rows, ids: NDArray[np.integer]) -> Rows:
+        """Write one id to each of some rows, as `append`."""
+        self._cells[self._next[rows]] = ids
+        self._next[rows] += 1
+        self._lengths[rows] += 1
+        self._remaining[rows] -= 1
+        ended: Rows = rows[self._is_end[ids] | (self._remaining[rows] == 0)]
+        return ended
+
+    def start(self, rows: Rows, prompts: Int32s, lengths: Rows, picks: Rows) -> None:
+        """Begin episodes.
+
+        Args:
+            rows: where, shape (R,).
+            prompts: first ids to choose from, padded, shape (P, W).
+            lengths: how many of them are ids, each below the context, shape (P,).
+            picks: the prompt of each row, shape (R,).
+        """
+        width, lengths = prompts.shape[1], lengths[picks]
+        used = int(self._lengths[rows].max(initial=0))
+        self.tokens[rows, :width] = prompts[picks]
+        if used > width:
+            self.tokens[rows, width:used] = self.pad_id
+        self._lengths[rows] = lengths
+        self._remaining[rows] = np.minimum(self.context - lengths, self.max_tokens)
+        self._next[rows] = self._first[rows] + lengths
+
+    def extend(self, row: int, ids: list[int], spent: int) -> None:
+        """Append the world's reply to a row.
+
+        Args:
+            row: which.
+            ids: the reply; the row must have room for them and one more.
+            spent: ids that the agent has written in this episode.
+        """
+        start = int(self._lengths[row])
+        end = start + len(ids)
+        self.tokens[row, start:end] = ids
+        self._lengths[row] = end
+        self._remaining[row] = min(self.max_tokens - spent, self.context - end)
+        self._next[row] = self._first[row] + end
+
+    def write(self, row: int, ids: list[int]) -> None:
+        """Append ids of the agent to a row; they must be within what remains."""
+        start = int(self._lengths[row])
+        self.tokens[row, start : start + len(ids)] = ids
+        self._lengths[row] += len(ids)
+        self._remaining[row] -= len(ids)
+        self._next[row] += len(ids)
+
+    def park(self, rows: Rows) -> None:
+        """Take rows that are over out of the way of one `append`; then they must start again."""
+        self._next[rows] = len(self._cells) - 1
+
+    def fork(self, sources: Rows, targets: Rows) -> None:
+        """Make `targets` copies of `sources`, row by row."""
+        used = max(int(self._lengths[sources].max()), int(self._lengths[targets].max()))
+        self.tokens[targets, :used] = self.tokens[sources, :used]
+        self.lengths[targets] = self.lengths[sources]
+        self.remaining[targets] = self.remaining[sources]
+        offsets = self._next[sources] - self._first[sources]
+        is_parked = self._next[sources] == len(self._cells) - 1
+        self._next[targets] = np.where(
+            is_parked, self._next[sources], self._first[targets] + offsets
+        )
+
+    def observe(self, *, copy: bool) -> dict[str, Int32s]:
+        """The observation of all rows, copied or as read-only views."""
+        arrays = {"tokens": self.tokens, "length": self.lengths, "remaining": self.remaining}
+        if copy:
+            return {name: array.copy() for name, array in arrays.items()}
+        return {name: _locked(array) for name, array in arrays.items()}
+
+
+def _locked(array: Int32s) -> Int32s:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,203 @@
+"""`Prompts`: the random generators of N rows, and the openings that the rows will start with.
+
+Each row draws from a generator of its own, seeded as gymnasium seeds a single environment, so a
+row plays the same episodes in any batch. Where a world allows it, openings are drawn and encoded
+ahead in blocks; whoever asks for a row's generator still finds it as if they had not been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+
+from lmgym.rendering import Renderer
+from lmgym.task import Opening, Task
+from lmgym.vector.buffers import Int32s, Rows
+
+__all__ = ["Prompts", "Started"]
+
+_BLOCK = 16
+_KEPT = 4096
+"""Openings that are kept ahead, all rows together; at least one a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Openings a row has drawn ahead."""
+
+    openings: list[Opening[Any]]
+    state: Mapping[str, Any]
+    """The generator's, before they were drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Openings for some rows, and their ids as `TokenBuffers.start` takes them."""
+
+    openings: list[Opening[Any]]
+    prompts: Int32s
+    lengths: Rows
+    picks: Rows
+
+
+class Prompts:
+    """Openings for N rows.
+
+    Args:
+        task: the world.
+        renderer: encodes the openings.
+        n_rows: how many rows.
+        split: where openings are drawn from ahead.
+        group_size: so many rows, one after the other, are given the same problems in the same
+            order; each group's problems follow from the seed of its first row.
+    """
+
+    def __init__(
+        self, task: Task[Any], renderer: Renderer, n_rows: int, *, split: str, group_size: int = 1
+    ) -> None:
+        """Seed from the system; `seed` makes it reproducible."""
+        self.task = task
+        self.renderer = renderer
+        self.split = split
+        self.group_size = group_size
+        self.seeds: list[int] = [0] * n_rows
+        self._generators = np.empty(n_rows, object)
+        self._is_shared = np.zeros(n_rows, np.bool_)
+        self._seed_all(range(n_rows), [None] * n_rows)
+        draws_ahead = group_size == 1 and not task.replies_draw
+        size = max(1, min(_BLOCK, _KEPT // n_rows)) if draws_ahead else 0
+        self._size = size
+        self._blocks = np.empty(n_rows, object)
+        self._used = np.full(n_rows, size)  # openings of its block that a row has taken
+        self._ids: Int32s = np.full((n_rows * size, 1), renderer.pad_id, np.int32)
+        self._lengths = np.zeros(n_rows * size, np.intp)
+        self._n_started = np.zeros(n_rows, np.int64)
+
+    def seed(self, rows: Sequence[int], seeds: Sequence[int | None]) -> None:
+        """Give rows new generators; a seed of None leaves a row's as it is."""
+        given = [(row, seed) for row, seed in zip(rows, seeds, strict=True) if seed is not None]
+        if given:
+            self._seed_all(*zip(*given, strict=True))
+            self._used[[row for row, _ in given]] = self._size
+            self._n_started[[row for row, _ in given]] = 0
+
+    def generator(self, row: int) -> np.random.Generator:
+        """A row's own generator, as if nothing had been drawn ahead."""
+        generator = self._own(row)
+        used = int(self._used[row])
+        if used < self._size:
+            generator.bit_generator.state = self._blocks[row].state
+            self.task.draw_many(generator, used, split=self.split)
+            self._used[row] = self._size
+        return generator
+
+    def repliers(self, rows: Sequence[int]) -> list[np.random.Generator]:
+        """The generators that replies to these rows may draw from."""
+        if self.task.replies_draw:
+            return [self.generator(row) for row in rows]
+        generators: list[np.random.Generator] = self._generators[rows].tolist()
+        return generators  # nothing is drawn from them
+
+    def take(self, rows: Rows) -> Started:
+        """The next openings of rows, from the split that is drawn ahead."""
+        if not self._size:
+            return self.encoded([self._drawn(row) for row in rows.tolist()])
+        used = self._used[rows]
+        if (used == self._size).any():
+            for row in rows[used == self._size].tolist():
+                self._refill(row)
+            used = self._used[rows]
+        self._used[rows] += 1
+        blocks = self._blocks[rows].tolist()
+        openings = [b.openings[i] for b, i in zip(blocks, used.tolist(), strict=True)]
+        return Started(openings, self._ids, self._lengths, rows * self._size + used)
+
+    def open(self, row: int, *, split: str, task_id: str | None) -> Opening[Any]:
+        """The opening of a row from any split, or of a given problem."""
+        if self.group_size > 1 and task_id is None:
+            return self._of_group(row, split)
+        return self.task.reset(self.generator(row), split=split, task_id=task_id)
+
+    def encoded(self, openings: list[Opening[Any]]) -> Started:
+        """The ids of openings."""
+        ids = [self.renderer.open(opening.messages)[0] for opening in openings]
+        lengths = np.array([len(row) for row in ids], np.intp)
+        prompts = np.full((len(ids), int(lengths.max())), self.renderer.pad_id, np.int32)
+        for place, row in zip(prompts, ids, strict=True):
+            place[: len(row)] = row
+        return Started(openings, prompts, lengths, np.arange(len(ids)))
+
+    def align(self, rows: Rows) -> None:
+        """Bring the rows of groups that start together to the same problem."""
+        is_due = np.zeros(len(self._n_started), np.bool_)
+        is_due[rows] = True
+        whole = is_due.reshape(-1, self.group_size).all(1)
+        numbers = self._n_started.reshape(-1, self.group_size)
+        numbers[whole] = numbers[whole].max(1, keepdims=True)
+
+    def fork(self, sources: Rows, targets: Rows) -> None:
+        """Let `targets` draw what `sources` will draw; a generator is copied once it is used."""
+        both = np.concatenate([sources, targets])
+        self._is_shared[both] = True
+        self._generators[targets] = self._generators[sources]
+        self._n_started[targets] = self._n_started[sources]
+        for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
+            self.seeds[target] = self.seeds[source]
+        if self._size:
+            self._blocks[targets] = self._blocks[sources]
+            self._used[targets] = self._used[sources]
+            shape = (-1, self._size, self._ids.shape[1])
+            blocks, lengths = self._ids.reshape(shape), self._lengths.reshape(shape[:2])
+            blocks[targets], lengths[targets] = blocks[sources], lengths[sources]
+
+    def _drawn(self, row: int) -> Opening[Any]:
+        return self.open(row, split=self.split, task_id=None)
+
+    def _of_group(self, row: int, split: str) -> Opening[Any]:
+        """The next problem of a row's group: its number in the order of the group decides it."""
+        first = row - row % self.group_size
+        number = int(self._n_started[row])
+        self._n_started[row] += 1
+        return self.task.reset(np.random.default_rng((self.seeds[first], number)), split=split)
+
+    def _own(self, row: int) -> np.random.Generator:
+        """A row's generator, which no other row draws from."""
+        generator: np.random.Generator = self._generators[row]
+        if self._is_shared[row]:
+            copy = np.random.Generator(type(generator.bit_generator)(0))
+            copy.bit_generator.state = generator.bit_generator.state
+            self._generators[row] = generator = copy
+            self._is_shared[row] = False
+        return generator
+
+    def _refill(self, row: int) -> None:
+        """Draw a block of openings and encode them."""
+        generator = self._own(row)
+        # Of a block of one nothing is left once it is taken, so there is nothing to go back to.
+        state = generator.bit_generator.state if self._size > 1 else {}
+        openings = self.task.draw_many(generator, self._size, split=self.split)
+        start = row * self._size
+        for place, opening in enumerate(openings, start):
+            ids = self.renderer.open(opening.messages)[0]
+            if len(ids) > self._ids.shape[1]:
+                self._widen(len(ids))
+            self._ids[place, : len(ids)] = ids
+            self._ids[place, len(ids) :] = self.renderer.pad_id
+            self._lengths[place] = len(ids)
+        self._blocks[row] = _Block(openings, state)
+        self._used[row] = 0
+
+    def _widen(self, width: int) -> None:
+        missing = width - self._ids.shape[1]
+        pad = ((0, 0), (0, missing))
+        self._ids = np.pad(self._ids, pad, constant_values=self.renderer.pad_id)
+
+    def _seed_all(self, rows: Sequence[int], seeds: Sequence[int | None]) -> None:
+        for row, seed in zip(rows, seeds, strict=True):
+            generator, self.seeds[row] = seeding.np_random(seed)
+            self._generators[row] = generator
+            self._is_shared[row] = False

@@ -1,0 +1,160 @@
+"""Token by token, and a few tokens at a time, in N rows at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from lmgym.episode import Episode
+from lmgym.errors import LmgymError
+from lmgym.rewards.schedule import RewardSchedule
+from lmgym.token_env import Choices, TokenObservation, chunk_space, token_space
+from lmgym.vector.arguments import VectorArgs
+from lmgym.vector.base_env import EpisodeVectorEnv, RowStep
+from lmgym.vector.buffers import Rows
+from lmgym.vector.infos import batched_infos
+
+__all__ = ["ChunkVectorEnv", "TokenVectorEnv"]
+
+
+class TokenVectorEnv(EpisodeVectorEnv[TokenObservation, Any]):
+    """One step, one token in each of N rows.
+
+    Args:
+        episode: says which task, tokenizer and sizes.
+        schedule: pays the rewards.
+        args: see `VectorArgs`.
+        alphabet: the actions stand for these ids only; None: for all.
+        mask: an alphabet that `action_masks` lets through.
+
+    Example:
+        >>> import gymnasium as gym, lmgym
+        >>> envs = gym.make_vec("lmgym/Math-v0", num_envs=3, alphabet="digits")
+        >>> observations, infos = envs.reset(seed=0)
+        >>> observations["tokens"].shape, envs.action_space
+        ((3, 128), MultiDiscrete([11 11 11]))
+        >>> observations, rewards, terminations, truncations, infos = envs.step([4, 5, 10])
+        >>> terminations.tolist(), infos["verdict"].tolist()
+        ([False, False, True], [None, None, 'incorrect'])
+    """
+
+    def __init__(
+        self,
+        episode: Episode,
+        schedule: RewardSchedule,
+        args: VectorArgs,
+        *,
+        alphabet: str | None = None,
+        mask: str | None = None,
+    ) -> None:
+        """Declare the spaces."""
+        super().__init__(episode, schedule, args)
+        self.choices = Choices(episode, alphabet, mask)
+        self._set_spaces(token_space(episode), spaces.Discrete(self.choices.size))
+
+    @property
+    def alphabet(self) -> NDArray[np.int32] | None:
+        """The id that each action writes, shape (A,); None where the actions are ids."""
+        return self.choices.ids
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """True for the actions an agent may take, read-only, shape (N, A)."""
+        mask = self.choices.mask
+        return np.broadcast_to(mask, (self.num_envs, len(mask)))
+
+    def _write(self, actions: Any, waiting: Rows | None) -> Rows:
+        chosen = self._checked(actions, (self.num_envs,), self.choices.size)
+        return self.batch.buffers.append(self._ids_of(chosen), waiting)
+
+    def _observe(self) -> TokenObservation:
+        return self.batch.buffers.observe(copy=self.args.copy)
+
+    def _final_observations(self, rows: Rows) -> dict[int, Any]:
+        buffers = self.batch.buffers
+        arrays = buffers.tokens[rows], buffers.lengths[rows], buffers.remaining[rows]
+        names = ("tokens", "length", "remaining")
+        parts = zip(rows.tolist(), *arrays, strict=True)
+        return {row: dict(zip(names, last, strict=True)) for row, *last in parts}
+
+    def _ids_of(self, chosen: NDArray[np.integer]) -> NDArray[np.integer]:
+        ids = self.choices.ids
+        return chosen if ids is None else ids[chosen]
+
+    def _checked(self, actions: Any, shape: tuple[int, ...], size: int) -> NDArray[np.integer]:
+        """Actions as an array; raises where they are not what the action space holds."""
+        array = np.asarray(actions)
+        if array.shape != shape or array.dtype.kind not in "iu":
+            raise LmgymError(
+                f"the actions have shape {array.shape} and type {array.dtype}; this environment"
+                f" takes whole numbers of shape {shape}"
+            )
+        if array.view(f"u{array.itemsize}").max() >= size:  # negative numbers are large ones
+            worst = array[(array < 0) | (array >= size)][0]
+            raise self.choices.out_of_range(int(worst))
+        return array
+
+
+class ChunkVectorEnv(TokenVectorEnv):
+    """One step, up to `chunk_size` tokens in each of N rows.
+
+    Args:
+        episode: says which task, tokenizer and sizes.
+        schedule: pays the rewards.
+        args: see `VectorArgs`.
+        chunk_size: ids a step.
+        alphabet: the actions stand for these ids only; None: for all.
+        mask: an alphabet that `action_masks` lets through.
+    """
+
+    def __init__(
+        self,
+        episode: Episode,
+        schedule: RewardSchedule,
+        args: VectorArgs,
+        *,
+        chunk_size: int = 4,
+        alphabet: str | None = None,
+        mask: str | None = None,
+    ) -> None:
+        """Declare the spaces."""
+        super().__init__(episode, schedule, args, alphabet=alphabet, mask=mask)
+        self.chunk_size = chunk_size
+        self._set_spaces(token_space(episode), chunk_space(self.choices.size, chunk_size))
+        self._counts = np.zeros(args.num_envs, np.int64)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """The masks of the chunk's positions, joined, shape (N, chunk_size * (A + 1) - 1)."""
+        mask = self.choices.mask
+        whole = np.concatenate([mask, *[np.append(mask, True)] * (self.chunk_size - 1)])
+        return np.broadcast_to(whole, (self.num_envs, len(whole)))
+
+    def _write(self, actions: Any, waiting: Rows | None) -> Rows:
+        stop = self.choices.size
+        chosen = self._checked(actions, (self.num_envs, self.chunk_size), stop + 1)
+        is_due = np.ones(self.num_envs, np.bool_)
+        if waiting is not None:
+            is_due[waiting] = False
+        if (chosen[is_due, 0] == stop).any():
+            raise self.choices.out_of_range(stop)
+        self._counts[:] = 0
+        ended = [np.empty(0, np.intp)]
+        for column in chosen.T:
+            is_due &= column != stop
+            rows = is_due.nonzero()[0]
+            ended.append(self.batch.buffers.append_to(rows, self._ids_of(column[rows])))
+            self._counts[rows] += 1
+            is_due[ended[-1]] = False
+        return np.sort(np.concatenate(ended))
+
+    def _told(self, row: int, info: dict[str, Any]) -> dict[str, Any]:
+        return {**info, "n_tokens": int(self._counts[row])} if "text" in info else info
+
+    def _batched(self, step: RowStep[TokenObservation]) -> dict[str, Any]:
+        counted = {r: {"n_tokens": n} for r, n in enumerate(self._counts.tolist()) if n}
+        if not step.final_observations:
+            return batched_infos(self.num_envs, counted | step.infos | step.started)
+        step.infos = counted | step.infos
+        return super()._batched(step)
