@@ -1,8 +1,10 @@
 """Stable-Baselines3 on top of the token environments."""
 
+from lmgym.sb3.algorithms import check_algorithm
 from lmgym.sb3.extractor import TokenFeatures
 from lmgym.sb3.policy import MaskableTokenActorCriticPolicy, TokenActorCriticPolicy
 from lmgym.sb3.trajectories import MaskableTrajectoryBuffer, TrajectoryBuffer
+from lmgym.sb3.vec_env import as_sb3
 
 __all__ = [
     "MaskableTokenActorCriticPolicy",
@@ -10,4 +12,6 @@ __all__ = [
     "TokenActorCriticPolicy",
     "TokenFeatures",
     "TrajectoryBuffer",
+    "as_sb3",
+    "check_algorithm",
 ]
