@@ -20,7 +20,7 @@ from lmgym.policies.byte_tokenizer import byte_tokenizer
 from lmgym.policies.cached import CachedDecoder, accepted
 from lmgym.policies.llama import LlamaDecoder, supports
 from lmgym.policies.quiet import no_progress_bars
-from lmgym.policies.sampling import Drawing, generate
+from lmgym.policies.sampling import Drawing, batches, generate
 from lmgym.rendering import Renderer
 
 __all__ = ["LanguagePolicy", "Samples"]
@@ -132,7 +132,7 @@ class LanguagePolicy:
         ids: list[list[int]] = [[] for _ in range(n * len(prompts))]
         logprobs: list[list[float]] = [[] for _ in ids]
         make_decoder = LlamaDecoder if supports(self.model) else CachedDecoder
-        for indices in _batches(prompts, reads_ragged=make_decoder.pads_for(self.model)):
+        for indices in batches(prompts, reads_ragged=make_decoder.pads_for(self.model)):
             rows = [index * n + copy for index in indices for copy in range(n)]
             drawn = generate(
                 make_decoder(self.model, self.renderer.pad_id),
@@ -247,14 +247,6 @@ class LanguagePolicy:
                 f"prompt {index} has {len(prompt)} ids and may draw {budget}, but the model has"
                 f" {context} positions; shorten the prompt or lower max_tokens"
             )
-
-
-def _batches(prompts: Sequence[Sequence[int]], *, reads_ragged: bool) -> list[list[int]]:
-    """The prompts that are read together, by index."""
-    if reads_ragged:
-        return [list(range(len(prompts)))]
-    lengths = sorted({len(prompt) for prompt in prompts})
-    return [[i for i, p in enumerate(prompts) if len(p) == length] for length in lengths]
 
 
 def _selected_logprobs(logits: Tensor, ids: Tensor, temperature: float) -> Tensor:

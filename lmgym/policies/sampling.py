@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lmgym.errors import LmgymError
 
-__all__ = ["Decoder", "Drawing", "generate", "left_padded"]
+__all__ = ["Decoder", "Drawing", "batches", "generate", "left_padded"]
 
 Drawn = tuple[list[list[int]], list[list[float]]]
 """Ids and log-probabilities, one list a row."""
@@ -129,6 +129,19 @@ def generate(
         while rows.draw(logits):
             logits = decoder.step(rows.last_ids)
         return rows.result()
+
+
+def batches(prompts: Sequence[Sequence[int]], *, reads_ragged: bool) -> list[list[int]]:
+    """The prompts that a model can read together, by index.
+
+    Args:
+        prompts: ids.
+        reads_ragged: whether prompts of different lengths are read together.
+    """
+    if reads_ragged:
+        return [list(range(len(prompts)))]
+    lengths = sorted({len(prompt) for prompt in prompts})
+    return [[i for i, p in enumerate(prompts) if len(p) == length] for length in lengths]
 
 
 def left_padded(prompts: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:

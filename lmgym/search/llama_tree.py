@@ -1,0 +1,221 @@
+"""Keys and values of a prefix tree, shared by all texts that begin alike, at any depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from lmgym.policies.llama_layers import LlamaLayers
+from lmgym.policies.weight_stamp import WeightStamp
+from lmgym.search.prefix_tree import Handles, PrefixTree
+from lmgym.search.shared_attention import attend, common_length, groups_of
+from lmgym.search.slot_pool import Place, SlotPool, Slots
+
+__all__ = ["LlamaTreeDecoder"]
+
+_READ_AT_ONCE = 4096
+"""About how many ids are read together where texts have several new ones."""
+
+
+class _Chain(NamedTuple):
+    """A text, and where its new ids start; it is known up to there."""
+
+    path: Handles
+    start: int
+
+
+class LlamaTreeDecoder:
+    """A `TreeDecoder` for `LlamaForCausalLM`.
+
+    Every handle that was read has a slot in a growing pool, with its keys and values in each layer
+    and its last hidden state. What was read is never read again, until its text is pruned or the
+    weights change (see `WeightStamp`).
+
+    Args:
+        model: a model that `lmgym.policies.llama_layers.supports` accepts.
+        tree: the texts.
+
+    Attributes:
+        n_read: ids that were computed so far.
+    """
+
+    shares_cache = True
+
+    def __init__(self, model: Any, tree: PrefixTree) -> None:
+        """Gather the weights; nothing is read yet."""
+        self.model = model
+        self.tree = tree
+        self.n_read = 0
+        self._stamp = WeightStamp(model)
+        self.forget()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._llama.device
+
+    @property
+    def n_held(self) -> int:
+        """Ids whose keys and values are held now."""
+        return len(self._pool)
+
+    def forget(self) -> None:
+        """Compute everything again when it is asked for, with the weights as they are now."""
+        self._weights = self._stamp.now()
+        with torch.inference_mode():
+            self._llama = LlamaLayers(self.model)
+            self._pool = SlotPool(self._llama, self.tree)
+        self._cos = self._sin = torch.empty(0)
+        self._latest: tuple[Handles, Handles] | None = None
+
+    def logits(self, handles: ArrayLike) -> Tensor:
+        """Logits of the id after each text, shape (B, V)."""
+        asked = np.asarray(handles, np.int32)
+        depth = int(self.tree.depths(asked).max(initial=0))
+        with torch.inference_mode():
+            self._prepare(depth)
+            slots = self._pool.slots[asked]
+            if (slots < 0).any():
+                self._read(np.unique(asked[slots < 0]))
+                slots = self._pool.slots[asked]
+            return self._llama.logits(self._pool.hidden[torch.from_numpy(slots).to(self.device)])
+
+    def logprobs(self, handles: ArrayLike) -> Tensor:
+        """Log-probabilities of the id after each text, shape (B, V), fp32."""
+        with torch.inference_mode():
+            return self.logits(handles).float().log_softmax(-1)
+
+    def _prepare(self, depth: int) -> None:
+        """Take notice of new weights, of a pruned tree, and of how long the texts are."""
+        if self._stamp.now() != self._weights:
+            self.forget()
+        if self._pool.follow():
+            self._latest = None
+        if depth > len(self._cos):
+            self._cos, self._sin = self._llama.rotations(2 * depth)
+
+    def _read(self, handles: Handles) -> None:
+        """Read distinct texts that have no slot, and what of their beginnings has none."""
+        paths, ends = self._paths(handles), self.tree.depths(handles).astype(np.int64)
+        self._latest = handles, paths
+        while True:
+            known = (self._pool.slots[paths] >= 0).sum(1, where=paths >= 0)
+            is_left = known < ends
+            paths, ends, known = paths[is_left], ends[is_left], known[is_left]
+            if (ends - known == 1).all():
+                break
+            for chains in _batches(_chains(paths, known, ends)):
+                self._read_chains(chains)
+        if len(paths):
+            self._read_last(paths, ends)
+
+    def _paths(self, handles: Handles) -> Handles:
+        """As `PrefixTree.paths`, in a moment where these texts extend those read last."""
+        if self._latest is None:
+            return self.tree.paths(handles)
+        latest, known = self._latest
+        parents = self.tree.parents(handles)
+        rows = np.minimum(np.searchsorted(latest, parents), len(latest) - 1)
+        if not (latest[rows] == parents).all():
+            return self.tree.paths(handles)
+        depths = self.tree.depths(handles)
+        paths: Handles = np.full((len(handles), int(depths.max())), -1, np.int32)
+        width = min(known.shape[1], paths.shape[1])
+        paths[:, :width] = known[rows, :width]
+        paths[np.arange(len(handles)), depths - 1] = handles
+        return paths
+
+    def _read_last(self, paths: Handles, ends: Slots) -> None:
+        """Read the last id of each text, whose beginnings are known."""
+        llama, pool = self._llama, self._pool
+        handles = paths[np.arange(len(paths)), ends - 1]
+        x, cos, sin, place = self._enter(handles, ends - 1)
+        groups = groups_of(paths, ends, pool)
+        for layer, cache in zip(llama.layers, pool.caches, strict=True):
+            q, k, v = llama.qkv(x, layer, cos, sin, (len(x),))  # (B, heads, width)
+            _store(cache, place, k, v)
+            x = llama.after(x, attend(groups, q, cache), layer)
+        pool.hidden[place] = x
+
+    def _read_chains(self, chains: Sequence[_Chain]) -> None:
+        """Read several new ids of each text, those of one text behind those of another."""
+        llama, pool = self._llama, self._pool
+        handles = np.concatenate([chain.path[chain.start :] for chain in chains])
+        positions = np.concatenate([np.arange(c.start, len(c.path)) for c in chains])
+        x, cos, sin, place = self._enter(handles, positions)
+        lie = [pool.place(pool.slots[chain.path]) for chain in chains]
+        counts = [len(chain.path) - chain.start for chain in chains]
+        for layer, cache in zip(llama.layers, pool.caches, strict=True):
+            q, k, v = llama.qkv(x, layer, cos, sin, (len(x),))  # (M, heads, width)
+            _store(cache, place, k, v)
+            pieces = zip(torch.split(q, counts), lie, strict=True)
+            attended = torch.cat([_attend_causally(some, cache[:, :, at]) for some, at in pieces])
+            x = llama.after(x, attended, layer)
+        pool.hidden[place] = x
+
+    def _enter(self, handles: Handles, positions: Slots) -> tuple[Tensor, Tensor, Tensor, Place]:
+        """What the first layer reads of new handles, their rotations, and slots for them."""
+        place = self._pool.take(handles)
+        self.n_read += len(handles)
+        at = torch.from_numpy(positions).to(self.device)
+        cos, sin = self._cos.index_select(0, at)[:, None], self._sin.index_select(0, at)[:, None]
+        ids = torch.from_numpy(self.tree.tokens(handles)).to(self.device)
+        return self._llama.embed(ids), cos, sin, place
+
+
+def _chains(paths: Handles, known: Slots, ends: Slots) -> Iterator[_Chain]:
+    """New ids that can be read at the same time: up to where texts part that share new ids."""
+    firsts = paths[np.arange(len(paths)), known]
+    order = firsts.argsort(kind="stable")
+    for rows in np.split(order, np.diff(firsts[order]).nonzero()[0] + 1):
+        row = rows[0]
+        end = common_length(paths[rows]) if len(rows) > 1 else ends[row]
+        yield _Chain(paths[row, :end], int(known[row]))
+
+
+def _batches(chains: Iterator[_Chain]) -> Iterator[list[_Chain]]:
+    """Chains in batches of a bounded size."""
+    batch, size = list[_Chain](), 0
+    for chain in chains:
+        batch.append(chain)
+        size += len(chain.path) - chain.start
+        if size >= _READ_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _store(cache: Tensor, place: Place, k: Tensor, v: Tensor) -> None:
+    """Keep keys and values of new ids, both of shape (B, kv_heads, width)."""
+    cache[0][:, place] = k.transpose(0, 1)
+    cache[1][:, place] = v.transpose(0, 1)
+
+
+def _attend_causally(q: Tensor, known: Tensor) -> Tensor:
+    """What the last ids of one text read, shape (T, heads * width).
+
+    Args:
+        q: shape (T, heads, width).
+        known: keys and values of the whole text, these ids included, (2, kv_heads, S, width).
+    """
+    new, whole = len(q), known.shape[2]
+    attends = None
+    if 1 < new < whole:
+        attends = torch.ones(new, whole, dtype=torch.bool, device=q.device).tril(whole - new)
+    read = F.scaled_dot_product_attention(
+        q.transpose(0, 1)[None],
+        known[:1],
+        known[1:],
+        attends,
+        is_causal=new == whole,
+        scale=1.0,
+        enable_gqa=True,
+    )
+    return read[0].transpose(0, 1).flatten(1)

@@ -1,0 +1,98 @@
+"""`SlotPool`: where the keys and values of a prefix tree lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lmgym.policies.llama_layers import LlamaLayers
+from lmgym.search.prefix_tree import Handles, PrefixTree
+
+__all__ = ["Place", "SlotPool", "Slots"]
+
+Slots = NDArray[np.int64]
+Place = slice | Tensor
+"""Slots; a slice where they follow each other, which spares copies."""
+
+_SLOTS = 256
+"""Slots at the start; then they double."""
+
+
+class SlotPool:
+    """A slot for each handle that was read, in tensors that grow.
+
+    Attributes:
+        caches: keys and values of each layer, shape (2, kv_heads, capacity, width).
+        hidden: what the last layer says at each slot, shape (capacity, C).
+        slots: by handle, -1 where there is none.
+    """
+
+    def __init__(self, llama: LlamaLayers, tree: PrefixTree) -> None:
+        """Make room for a few hundred ids."""
+        self.tree = tree
+        self.device = llama.device
+        self.slots: Slots = np.full(_SLOTS, -1, np.int64)
+        self._free: Slots = np.empty(0, np.int64)
+        self._used = 0
+        self._n_pruned = tree.n_pruned
+        shape = (2, llama.kv_heads, _SLOTS, llama.width)
+        empty = torch.zeros(shape, dtype=llama.dtype, device=llama.device)
+        self.caches = [empty.clone() for _ in llama.layers]
+        self.hidden = empty.new_zeros(_SLOTS, llama.model.config.hidden_size)
+        self._heads = np.arange(2 * llama.kv_heads)[:, None, None]
+
+    def __len__(self) -> int:
+        """How many handles have a slot."""
+        return self._used - len(self._free)
+
+    def follow(self) -> bool:
+        """Catch up with the tree, that grows and is pruned; whether it was pruned."""
+        if len(self.tree) > len(self.slots):
+            more = max(len(self.tree) - len(self.slots), len(self.slots))
+            self.slots = np.concatenate([self.slots, np.full(more, -1, np.int64)])
+        if self.tree.n_pruned == self._n_pruned:
+            return False
+        held = (self.slots >= 0).nonzero()[0]
+        dead = held[~self.tree.are_alive(held)]
+        self._free = np.sort(np.concatenate([self._free, self.slots[dead]]))
+        self.slots[dead] = -1
+        self._n_pruned = self.tree.n_pruned
+        return True
+
+    def take(self, handles: Handles) -> Place:
+        """Slots for handles that have none."""
+        count = len(handles)
+        if len(self._free) >= count:
+            slots, self._free = self._free[:count], self._free[count:]
+        else:
+            slots = np.arange(self._used, self._used + count)
+            self._used += count
+            self._reserve(self._used)
+        self.slots[handles] = slots
+        return self.place(slots)
+
+    def place(self, slots: Slots) -> Place:
+        """Slots as a slice where that is possible."""
+        first, last = int(slots[0]), int(slots[-1])
+        if last - first == len(slots) - 1 and (np.diff(slots) == 1).all():
+            return slice(first, last + 1)
+        return torch.from_numpy(slots).to(self.device)
+
+    def rows(self, slots: Slots) -> Tensor:
+        """Where keys and values at some slots, (B, T), lie in `caches` seen as (rows, width).
+
+        Returns:
+            The rows of the keys, then those of the values, shape (2 * kv_heads * B * T,).
+        """
+        rows = self._heads * self.hidden.shape[0] + slots
+        return torch.from_numpy(rows.reshape(-1)).to(self.device)
+
+    def _reserve(self, slots: int) -> None:
+        extra = slots - self.hidden.shape[0]
+        if extra > 0:
+            extra = max(extra, self.hidden.shape[0])
+            self.caches = [F.pad(cache, (0, 0, 0, extra)) for cache in self.caches]
+            self.hidden = F.pad(self.hidden, (0, 0, 0, extra))

@@ -1,0 +1,215 @@
+"""The logits of every text in a tree equal those of a plain forward."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lmgym.errors import LmgymError
+from lmgym.policies.llama import LlamaDecoder
+from lmgym.policies.sampling import Drawing, generate
+from lmgym.search import llama_tree, shared_attention
+from lmgym.search.llama_tree import LlamaTreeDecoder
+from lmgym.search.prefix_tree import PrefixTree
+from lmgym.search.tree_decoder import TreeDecoder, TreeSampler, tree_decoder
+
+
+def expected(model: Any, texts: Sequence[Sequence[int]]) -> Tensor:
+    """Logits after each text, by one forward a text."""
+    with torch.no_grad():
+        return torch.stack([model(torch.tensor([text])).logits[0, -1] for text in texts])
+
+
+def assert_reads(decoder: TreeDecoder, model: Any, handles: Sequence[int]) -> None:
+    texts = [decoder.tree.ids(handle) for handle in handles]
+    logits = decoder.logits(handles)
+    torch.testing.assert_close(logits, expected(model, texts), atol=1e-5, rtol=1e-5)
+
+
+def ids_of(generator: np.random.Generator, count: int) -> list[int]:
+    ids: list[int] = generator.integers(262, size=count).tolist()
+    return ids
+
+
+@pytest.mark.parametrize("shares_children", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_a_plain_forward_over_random_trees(
+    model: Any, seed: int, shares_children: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_attention, "_WORTH_SHARING", 8)
+    rng = np.random.default_rng(seed)
+    tree = PrefixTree(shares_children=shares_children)
+    decoder = tree_decoder(model, tree, 256)
+    handles = [tree.root(ids_of(rng, count)) for count in (1, 9, 30)]
+    for _ in range(12):
+        some = rng.choice(handles, size=6).tolist()  # with repetitions, read or not
+        handles += [tree.extend(handle, int(rng.integers(3))) for handle in some[:4]]
+        handles += [tree.write(handle, ids_of(rng, int(rng.integers(1, 9)))) for handle in some[4:]]
+        assert_reads(decoder, model, rng.choice(handles, size=9).tolist())
+    assert_reads(decoder, model, handles)
+
+
+def test_equals_a_plain_forward_along_deep_chains(model: Any) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree, 256)
+    handles = np.array([tree.root([1, 2, 3]), tree.root([4])])
+    rng = np.random.default_rng(0)
+    for step in range(150):
+        handles = tree.extend_many(handles, rng.integers(262, size=2))
+        if step % 10 == 0 or step > 140:  # several unread ids at a time, then one
+            assert_reads(decoder, model, handles.tolist())
+
+
+def test_completions_of_a_long_prompt_share_it(model: Any) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree, 256)
+    rng = np.random.default_rng(0)
+    prompts = [tree.root(ids_of(rng, count)) for count in (120, 100)]
+    handles = np.repeat(prompts, [7, 3])
+    for _ in range(6):
+        handles = tree.extend_many(handles, rng.integers(262, size=10))
+        assert_reads(decoder, model, handles.tolist())
+    # Some have company at a long prompt, some at a short one, some none.
+    handles = np.append(handles, [tree.root(ids_of(rng, 5)), tree.root(ids_of(rng, 17))])
+    handles = tree.extend_many(handles, rng.integers(262, size=12))
+    decoder.logits(tree.parents(handles))
+    assert_reads(decoder, model, handles.tolist())
+
+
+def test_texts_of_unequal_depth_share_a_prompt(model: Any) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree, 256)
+    rng = np.random.default_rng(1)
+    prompt = tree.root(ids_of(rng, 90))
+    handles = [tree.write(prompt, ids_of(rng, count)) for count in (1, 4, 11, 11, 2)]
+    assert_reads(decoder, model, handles)
+    handles = [tree.extend(handle, 5) for handle in [prompt, *handles]]
+    assert_reads(decoder, model, handles)
+
+
+def test_no_id_is_computed_twice(llama: Any) -> None:
+    tree = PrefixTree(shares_children=True)
+    decoder = LlamaTreeDecoder(llama, tree)
+    rng = np.random.default_rng(0)
+    handles = [tree.root(ids_of(rng, 40)) for _ in range(2)]
+    asked: set[int] = set()
+    for _ in range(8):
+        handles = [tree.extend(handle, i) for handle in handles for i in (1, 1, 2)][:30]
+        decoder.logits(handles)
+        decoder.logits(handles[::2])
+        asked |= {beginning for path in tree.paths(handles).tolist() for beginning in path}
+        assert decoder.n_read == len(asked - {-1})
+
+
+def test_models_that_share_nothing_say_so(model: Any) -> None:
+    decoder = tree_decoder(model, PrefixTree(), 256)
+    assert decoder.shares_cache == isinstance(decoder, LlamaTreeDecoder)
+    assert decoder.shares_cache == (type(model).__name__ == "LlamaForCausalLM")
+
+
+def test_many_new_texts_are_read_in_batches(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_tree, "_READ_AT_ONCE", 20)
+    tree = PrefixTree()
+    decoder = LlamaTreeDecoder(llama, tree)
+    rng = np.random.default_rng(0)
+    assert_reads(decoder, llama, [tree.root(ids_of(rng, count)) for count in (9, 30, 1, 15, 8)])
+
+
+def test_pruned_texts_make_room(llama: Any) -> None:
+    tree = PrefixTree()
+    decoder = LlamaTreeDecoder(llama, tree)
+    rng = np.random.default_rng(0)
+    prompt = tree.root(ids_of(rng, 30))
+    for _ in range(20):
+        handles = [tree.write(prompt, ids_of(rng, 9)) for _ in range(4)]
+        assert_reads(decoder, llama, handles)
+        handles = [tree.extend(handle, 3) for handle in handles]
+        assert_reads(decoder, llama, handles)
+        tree.prune([handles[2]])
+        assert_reads(decoder, llama, [tree.extend(handles[2], 4)])
+        assert decoder.n_held == 41
+    assert decoder._pool.hidden.shape[0] == 256  # it never had to grow
+
+
+def test_pruned_texts_cannot_be_read(model: Any) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree, 256)
+    prompt = tree.root([1, 2])
+    dead = tree.extend(prompt, 3)
+    decoder.logits([dead])
+    tree.prune([prompt])
+    with pytest.raises(LmgymError, match="was pruned"):
+        decoder.logits([dead])
+
+
+def test_logprobs_are_normalised_logits(model: Any) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree, 256)
+    handles = [tree.root([1, 2]), tree.root([3])]
+    torch.testing.assert_close(
+        decoder.logprobs(handles), decoder.logits(handles).log_softmax(-1), atol=1e-6, rtol=1e-6
+    )
+
+
+def test_changed_weights_are_noticed(model: Any) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree, 256)
+    handles = [tree.root([1, 2, 3]), tree.root([4])]
+    assert_reads(decoder, model, handles)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+    assert_reads(decoder, model, [*handles, tree.extend(handles[0], 7)])
+
+
+def test_forgetting_computes_again(model: Any) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree, 256)
+    handles = [tree.root([1, 2, 3]), tree.root([4])]
+    decoder.logits(handles)
+    next(model.parameters()).data.mul_(2)  # leaves no trace
+    decoder.forget()
+    assert_reads(decoder, model, [*handles, tree.extend(handles[0], 7)])
+
+
+def test_bfloat16_is_as_exact_as_the_forward(llama: Any) -> None:
+    half = llama.to(torch.bfloat16)
+    full = copy.deepcopy(half).float()
+    tree = PrefixTree()
+    rng = np.random.default_rng(0)
+    handles = np.repeat([tree.root(ids_of(rng, 100))], 20)
+    decoder, ours, theirs = tree_decoder(half, tree), [], []
+    for _ in range(5):
+        handles = tree.extend_many(handles, rng.integers(262, size=20))
+        texts = [tree.ids(handle) for handle in handles.tolist()]
+        truth = expected(full, texts)
+        ours.append((decoder.logits(handles) - truth).abs().mean())
+        theirs.append((expected(half, texts) - truth).abs().mean())
+    assert sum(map(float, ours)) < 1.5 * sum(map(float, theirs))
+
+
+@pytest.mark.parametrize("shares_children", [False, True])
+def test_samples_what_other_decoders_sample(llama: Any, shares_children: bool) -> None:
+    prompts = [[65] * 90, [66, 67], [65] * 90 + [68]]
+    request = [prompts[i % 3] for i in range(18)], [5, 30, 20] * 6, frozenset({3, 4, *range(20)})
+
+    def drawing() -> Drawing:
+        return Drawing(generator=torch.Generator().manual_seed(0))
+
+    decoder = LlamaTreeDecoder(llama, PrefixTree(shares_children=shares_children))
+    ours = generate(TreeSampler(decoder), *request, drawing())
+    theirs = generate(LlamaDecoder(llama, 256), *request, drawing())
+    assert ours[0] == theirs[0]
+    for one, other in zip(ours[1], theirs[1], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    assert decoder.n_read < 90 + 2 + 1 + sum(map(len, ours[0])) + 90
+
+
+def test_asking_for_nothing_gives_nothing(llama: Any) -> None:
+    assert tree_decoder(llama, PrefixTree()).logits([]).shape == (0, 262)
