@@ -100,8 +100,13 @@ class ByteRenderer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; bytes that are not UTF-8 become U+FFFD."""
-        spellings = self._spellings
-        return b"".join([spellings[i] for i in ids]).decode("utf-8", "replace")
+        listed = list(ids)
+        try:
+            written = bytes(listed)
+        except ValueError:  # special ids among them
+            spellings = self._spellings
+            written = b"".join([spellings[i] for i in listed])
+        return written.decode("utf-8", "replace")
 
     def open(self, messages: Sequence[Message]) -> Rendered:
         """The opening, with the header of the agent's first turn."""

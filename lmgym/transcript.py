@@ -162,6 +162,8 @@ class Transcript:
 
 def conversation_text(messages: Sequence[Message]) -> str:
     """The contents of the messages, a line break between them."""
+    if len(messages) == 1:
+        return messages[0].content
     return "\n".join(message.content for message in messages)
 
 

@@ -9,16 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
+from lmgym.addresses import splits_of
 from lmgym.errors import LmgymError, unknown
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
 from lmgym.verification import verify_number
 
-from .families import FAMILIES, MAX_DIFFICULTY, Problem, problem_at, problems_in
+from .families import (
+    FAMILIES,
+    MAX_DIFFICULTY,
+    Problem,
+    problem_at,
+    problems_at,
+    problems_in,
+)
 from .problem_files import Row, load_gsm8k, load_problems
 
 __all__ = ["MathArgs", "MathTask"]
 
 _INSTRUCTION = "\nSolve the problem step by step and put the final answer in \\boxed{}."
+_WORTH_ARRAYS = 8
+"""Fewer problems are drawn faster one at a time."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,22 @@ class MathTask(Task[Fraction]):
             return self._open_row(rows[int(rng.integers(len(rows)))])
         index, problem = next(self._problems(split, int(rng.integers(1 << 31))))
         return self._open_problem(index, problem)
+
+    def draw_many(
+        self, rng: np.random.Generator, n: int, *, split: str = "train"
+    ) -> list[Opening[Fraction]]:
+        """The problems that `n` calls of `reset` draw."""
+        if self._rows or n < _WORTH_ARRAYS:
+            return super().draw_many(rng, n, split=split)
+        args = self.args
+        indices = rng.integers(1 << 31, size=n).tolist()
+        problems = problems_at(args.problems, args.difficulty, args.problem_seed, indices)
+        splits = splits_of([problem.canonical for problem in problems])
+        for place, found in enumerate(splits):
+            if found != split:
+                after = self._problems(split, indices[place] + 1)
+                indices[place], problems[place] = next(after)
+        return list(map(self._open_problem, indices, problems))
 
     def reply(self, state: Fraction, text: str, rng: np.random.Generator) -> Reply[Fraction]:
         """Verify the answer; the episode is over."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from lmgym.transcript import Transcript, conversation_text
 from lmgym.vector.arguments import VectorArgs
 from lmgym.vector.buffers import Rows
 from lmgym.vector.episodes import EpisodeBatch
-from lmgym.vector.infos import batched_infos
+from lmgym.vector.infos import InfoColumns, batched_infos, infos_by_row
 from lmgym.vector.options import ResetOptions, checked_fork, seeds_of
 from lmgym.vector.prompts import Started
 
@@ -29,17 +30,17 @@ Obs = TypeVar("Obs")
 Act = TypeVar("Act")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class RowStep(Generic[Obs]):
-    """A step of all rows, with infos by row, as single environments would tell them.
+    """A step of all rows; infos cost little until somebody asks for them.
 
     Attributes:
         observations: of all rows.
         rewards: shape (N,), float64.
         terminations: shape (N,).
         truncations: shape (N,).
-        infos: of the rows whose turn ended in this step.
-        started: what `reset` tells of the rows that started again in this step.
+        ended: infos of the rows whose turn ended in this step.
+        begun: what `reset` tells of the rows that started again in this step.
         final_observations: in mode same_step, what the rows that are over were last.
     """
 
@@ -47,9 +48,19 @@ class RowStep(Generic[Obs]):
     rewards: NDArray[np.float64]
     terminations: NDArray[np.bool_]
     truncations: NDArray[np.bool_]
-    infos: dict[int, dict[str, Any]]
-    started: dict[int, dict[str, Any]]
+    ended: list[InfoColumns]
+    begun: list[InfoColumns]
     final_observations: dict[int, Any]
+
+    @cached_property
+    def infos(self) -> dict[int, dict[str, Any]]:
+        """By row, the infos of the rows whose turn ended."""
+        return infos_by_row(self.ended)
+
+    @cached_property
+    def started(self) -> dict[int, dict[str, Any]]:
+        """By row, what `reset` tells of the rows that started again."""
+        return infos_by_row(self.begun)
 
 
 class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
@@ -102,10 +113,10 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         rows, prompts = chosen.rows, self.batch.prompts
         prompts.seed(rows.tolist(), seeds_of(seed, rows, self.num_envs))
         prompts.align(rows)
-        infos = self._start(rows, chosen.openings(), chosen.prefixes())
+        begun = self._start(rows, chosen.openings(), chosen.prefixes())
         self._waiting = self._over()
         self._is_started = self.batch.is_started
-        return self._observe(), batched_infos(self.num_envs, infos)
+        return self._observe(), batched_infos(self.num_envs, [begun])
 
     def step(
         self, actions: Act
@@ -124,26 +135,26 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         """As `step`, with infos by row: what adapters and collectors build on."""
         self._require_running()
         waiting = self._waiting
-        ended = self._write(actions, waiting)
+        turned = self._write(actions, waiting)
         rewards = np.zeros(self.num_envs, np.float64)
         terminations = np.zeros(self.num_envs, np.bool_)
-        infos: dict[int, dict[str, Any]] = {}
-        if len(ended):
-            rewards[ended], infos = self.batch.finish(ended)
-            terminations[ended] = ~self.batch.is_running[ended]
-            infos = {row: self._told(row, info) for row, info in infos.items()}
+        ended: list[InfoColumns] = []
+        if len(turned):
+            rewards[turned], ended = self.batch.finish(turned)
+            terminations[turned] = ~self.batch.is_running[turned]
+            ended[0].columns.update(self._more_of_turns(ended[0].rows))
         truncations = self._truncated(waiting)
-        started = {} if waiting is None else self._start_next(waiting)
+        begun = [] if waiting is None else [self._start_next(waiting)]
         over = self._over_now(terminations, truncations)
         finals: dict[int, Any] = {}
         if over is not None and self.autoreset_mode is AutoresetMode.SAME_STEP:
             finals = self._final_observations(over)
-            started = self._start_next(over)
+            begun = [self._start_next(over)]
             over = None
         elif over is not None and self.autoreset_mode is AutoresetMode.NEXT_STEP:
             self.batch.buffers.park(over)
         self._waiting = over
-        return RowStep(self._observe(), rewards, terminations, truncations, infos, started, finals)
+        return RowStep(self._observe(), rewards, terminations, truncations, ended, begun, finals)
 
     @property
     def task_ids(self) -> list[str]:
@@ -199,22 +210,34 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
     def _final_observations(self, rows: Rows) -> dict[int, Any]:
         """The observations of some rows, each as a single environment returns it."""
 
-    def _told(self, row: int, info: dict[str, Any]) -> dict[str, Any]:
-        """What a view adds to a row's info."""
-        del row
-        return info
+    def _more_of_turns(self, rows: list[int]) -> dict[str, list[Any]]:
+        """What a view adds to the infos of rows whose turn ended."""
+        del rows
+        return {}
+
+    def _more_of_starts(self, rows: list[int]) -> dict[str, list[Any]]:
+        """What a view adds to the infos of rows that started."""
+        del rows
+        return {}
 
     def _batched(self, step: RowStep[Obs]) -> dict[str, Any]:
         """The infos of a step in gymnasium's form."""
-        infos = step.infos
-        if not step.final_observations:
-            return batched_infos(self.num_envs, infos | step.started)
-        told = {row: info for row, info in infos.items() if row not in step.started}
-        finals = {
-            row: {"final_obs": last, "final_info": infos.get(row, {}), **step.started[row]}
-            for row, last in step.final_observations.items()
+        finals = step.final_observations
+        if not finals:
+            return batched_infos(self.num_envs, step.ended + step.begun)
+        over = set(finals)
+        going_on = [part.of(over, complement=True) for part in step.ended]
+        batched = batched_infos(self.num_envs, going_on + step.begun)
+        mask = np.isin(self._every, list(finals))
+        final_info = batched_infos(self.num_envs, [part.of(over) for part in step.ended])
+        final_obs = np.empty(self.num_envs, object)
+        final_obs[list(finals)] = np.fromiter(finals.values(), object, len(finals))
+        return batched | {
+            "final_obs": final_obs,
+            "_final_obs": mask,
+            "final_info": final_info,
+            "_final_info": mask.copy(),
         }
-        return batched_infos(self.num_envs, finals | told)
 
     def _set_spaces(self, observation_space: Any, action_space: Any) -> None:
         self.single_observation_space = observation_space
@@ -224,17 +247,18 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
 
     def _start(
         self, rows: Rows, started: Started, prefixes: Sequence[Sequence[int]] | None = None
-    ) -> dict[int, dict[str, Any]]:
+    ) -> InfoColumns:
         """Begin episodes in some rows; what `reset` tells of them."""
         self.batch.start(rows, started, prefixes)
         self._elapsed[rows] = 0
-        infos: dict[int, dict[str, Any]] = {}
-        for row, opening in zip(rows.tolist(), started.openings, strict=True):
-            text = conversation_text(opening.messages)
-            infos[row] = self._told(row, {"task_id": opening.task_id, "prompt_text": text})
-        return infos
+        openings, listed = started.openings, rows.tolist()
+        columns: dict[str, list[Any]] = {
+            "task_id": [opening.task_id for opening in openings],
+            "prompt_text": [conversation_text(opening.messages) for opening in openings],
+        }
+        return InfoColumns(listed, columns | self._more_of_starts(listed))
 
-    def _start_next(self, rows: Rows) -> dict[int, dict[str, Any]]:
+    def _start_next(self, rows: Rows) -> InfoColumns:
         return self._start(rows, self.batch.prompts.take(rows))
 
     def _truncated(self, waiting: Rows | None) -> NDArray[np.bool_]:

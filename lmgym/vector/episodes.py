@@ -25,6 +25,7 @@ from lmgym.transcript import (
     roles_and_mask,
 )
 from lmgym.vector.buffers import Rows, TokenBuffers
+from lmgym.vector.infos import InfoColumns
 from lmgym.vector.prompts import Prompts, Started
 
 __all__ = ["EpisodeBatch"]
@@ -43,19 +44,16 @@ class _Course:
     """The roles of the ids of each reply of the world."""
 
 
-@dataclass(slots=True)
-class _Draft:
-    """The message that a row has just ended, or that a limit cut off."""
+@dataclass(frozen=True, slots=True)
+class _Drafts:
+    """The messages that some rows have just ended, or that a limit cut off, as columns."""
 
-    ids: list[int]
-    text: str
-    start: int
-    end: int
-    is_finished: bool
-
-    def turn(self) -> Turn:
-        n_tokens = self.end - self.start
-        return Turn(AGENT, self.start, self.end, self.text, n_tokens, self.is_finished)
+    rows: list[int]
+    starts: list[int]
+    ends: list[int]
+    ids: list[list[int]]
+    texts: list[str]
+    finished: list[bool]
 
 
 class EpisodeBatch:
@@ -101,7 +99,7 @@ class EpisodeBatch:
         self._openings = np.empty(n_rows, object)
         self._courses = np.empty(n_rows, object)
         self._verdicts = np.empty(n_rows, object)
-        self._last_drafts = np.empty(n_rows, object)  # of episodes that are over
+        self._has_last = np.zeros(n_rows, np.bool_)  # a message that is not in the course yet
         self._prompt_lengths = np.zeros(n_rows, np.intp)
         self._turn_starts = np.zeros(n_rows, np.intp)
         self._n_prefix = np.zeros(n_rows, np.intp)
@@ -120,10 +118,10 @@ class EpisodeBatch:
         lengths = started.lengths[started.picks]
         self._check_room(lengths, prefixes)
         self.buffers.start(rows, started.prompts, started.lengths, started.picks)
-        self._openings[rows] = started.openings
+        self._openings[rows] = np.fromiter(started.openings, object, len(rows))
         self._courses[rows] = None
         self._verdicts[rows] = None
-        self._last_drafts[rows] = None
+        self._has_last[rows] = False
         self._prompt_lengths[rows] = lengths
         self._turn_starts[rows] = lengths
         self._n_prefix[rows] = 0
@@ -178,20 +176,20 @@ class EpisodeBatch:
         stop = next((n for n, i in enumerate(ids[:room], 1) if i in ends), room)
         self.buffers.write(row, list(ids[:stop]))
 
-    def finish(self, rows: Rows) -> tuple[NDArray[np.float64], dict[int, dict[str, Any]]]:
+    def finish(self, rows: Rows) -> tuple[NDArray[np.float64], list[InfoColumns]]:
         """End the turns of some rows: replies, verdicts and rewards, in one batch.
 
         Returns:
-            The rewards, shape (R,), and by row what `EpisodeEnv.step` tells of a turn's end.
+            The rewards, shape (R,), and what `EpisodeEnv.step` tells of a turn's end.
         """
-        listed = rows.tolist()
-        drafts = self._drafts(listed)
-        self._reply(listed, drafts)
-        payments = self._pay(listed)
-        infos: dict[int, dict[str, Any]] = {}
-        for row, draft, payment in zip(listed, drafts, payments, strict=True):
-            infos[row] = self._info(row, draft, payment)
-        return np.array([payment.reward for payment in payments], np.float64), infos
+        drafts = self._drafts(rows)
+        verdicts = self._reply(rows, drafts)
+        listed = drafts.rows
+        payments = self.schedule.pay_ended(
+            verdicts, lambda due: [self.transcript(listed[index]) for index in due]
+        )
+        rewards = np.array([payment.reward for payment in payments], np.float64)
+        return rewards, self._infos(drafts, verdicts, payments)
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, their random state included."""
@@ -202,7 +200,7 @@ class EpisodeBatch:
             self._openings,
             self._courses,
             self._verdicts,
-            self._last_drafts,
+            self._has_last,
             self._prompt_lengths,
             self._turn_starts,
             self._n_prefix,
@@ -218,90 +216,108 @@ class EpisodeBatch:
         """What is known of a row, its last message included where the episode is over."""
         opening, course = self._openings[row], self._courses[row]
         course = course or _Course(opening.state, opening.messages)
-        draft = self._last_drafts[row]
-        return course if draft is None else _with_turn(course, draft)
+        if not self._has_last[row]:
+            return course
+        start, end = int(self._turn_starts[row]), int(self.buffers.lengths[row, 0])
+        ids = self.buffers.tokens[row, start:end].tolist()
+        is_finished = ids[-1] in self.renderer.end_ids
+        text = self.renderer.decode(ids[:-1] if is_finished else ids)
+        return _with_turn(course, Turn(AGENT, start, end, text, end - start, is_finished))
 
-    def _drafts(self, rows: list[int]) -> list[_Draft]:
+    def _drafts(self, rows: Rows) -> _Drafts:
         tokens, decode, end_ids = self.buffers.tokens, self.renderer.decode, self.renderer.end_ids
-        starts = self._turn_starts[rows].tolist()
-        ends = self.buffers.lengths[rows, 0].tolist()
-        drafts = []
-        for row, start, end in zip(rows, starts, ends, strict=True):
-            ids = tokens[row, start:end].tolist()
-            is_finished = ids[-1] in end_ids
-            text = decode(ids[:-1] if is_finished else ids)
-            drafts.append(_Draft(ids, text, start, end, is_finished))
-        return drafts
+        listed = rows.tolist()
+        starts: list[int] = self._turn_starts[rows].tolist()
+        ends: list[int] = self.buffers.lengths[rows, 0].tolist()
+        places = zip(listed, starts, ends, strict=True)
+        ids = [tokens[row, start:end].tolist() for row, start, end in places]
+        finished = [draft[-1] in end_ids for draft in ids]
+        said = zip(ids, finished, strict=True)
+        texts = [decode(draft[:-1] if is_finished else draft) for draft, is_finished in said]
+        return _Drafts(listed, starts, ends, ids, texts, finished)
 
-    def _reply(self, rows: list[int], drafts: list[_Draft]) -> None:
-        """Hand the finished messages to the world and append its replies."""
-        finished = [pair for pair in zip(rows, drafts, strict=True) if pair[1].is_finished]
-        listed = [row for row, _ in finished]
-        openings, courses = self._openings, self._courses
-        states = [(courses[row] or openings[row]).state for row in listed]
-        texts = [draft.text for _, draft in finished]
-        replies = self.task.reply_many(states, texts, self.prompts.repliers(listed))
-        for row, draft in zip(rows, drafts, strict=True):
-            self._last_drafts[row] = draft
-        self._verdicts[rows] = Verdict.UNFINISHED
-        for (row, draft), reply in zip(finished, replies, strict=True):
+    def _reply(self, rows: Rows, drafts: _Drafts) -> list[Verdict | None]:
+        """Hand the finished messages to the world and append its replies; the verdicts."""
+        listed, openings, courses = drafts.rows, self._openings, self._courses
+        verdicts: list[Verdict | None] = [Verdict.UNFINISHED] * len(listed)
+        self._has_last[rows] = True
+        told = [index for index, is_finished in enumerate(drafts.finished) if is_finished]
+        speakers = [listed[index] for index in told]
+        states = [(courses[row] or openings[row]).state for row in speakers]
+        texts = [drafts.texts[index] for index in told]
+        replies = self.task.reply_many(states, texts, self.prompts.repliers(speakers))
+        for index, reply in zip(told, replies, strict=True):
             if reply.verdict is not None:
-                self._verdicts[row] = reply.verdict
-            elif self.buffers.remaining[row, 0]:
-                self._go_on(row, draft, reply)
-        self.is_running[rows] = [verdict is None for verdict in self._verdicts[rows]]
+                verdicts[index] = reply.verdict
+            elif self._goes_on(listed[index], reply):
+                verdicts[index] = None
+        self._verdicts[rows] = np.fromiter(verdicts, object, len(verdicts))
+        self.is_running[rows] = [verdict is None for verdict in verdicts]
+        return verdicts
 
-    def _go_on(self, row: int, draft: _Draft, reply: Reply[Any]) -> None:
-        """Append a reply that does not end the episode, where turns and context allow it."""
+    def _goes_on(self, row: int, reply: Reply[Any]) -> bool:
+        """Append a reply that does not end the episode, if turns, budget and context allow it."""
         course = self._course(row)
-        ids, roles = self.renderer.append(draft.ids[-1], reply.messages)
-        end = draft.end + len(ids)
-        if len(course.turns) >= self.task.max_turns or end >= self.context:
-            return
+        end = course.turns[-1].end
+        ids, roles = self.renderer.append(int(self.buffers.tokens[row, end - 1]), reply.messages)
+        end += len(ids)
+        is_last = len(course.turns) >= self.task.max_turns or not self.buffers.remaining[row, 0]
+        if is_last or end >= self.context:
+            return False
         self.buffers.extend(row, ids, sum(turn.n_tokens for turn in course.turns))
         messages, replies = (*course.messages, *reply.messages), (*course.replies, tuple(roles))
         self._courses[row] = _Course(reply.state, messages, course.turns, replies)
         self._turn_starts[row] = end
-        self._verdicts[row] = self._last_drafts[row] = None
+        self._has_last[row] = False
+        return True
 
-    def _pay(self, rows: list[int]) -> list[Payment]:
-        verdicts = self._verdicts[rows].tolist()
-        return self.schedule.pay_ended(
-            verdicts, lambda due: [self.transcript(rows[index]) for index in due]
-        )
+    def _infos(
+        self, drafts: _Drafts, verdicts: list[Verdict | None], payments: list[Payment]
+    ) -> list[InfoColumns]:
+        """What is told of turns' ends, and more of episodes' ends."""
+        n_tokens = [end - start for start, end in zip(drafts.starts, drafts.ends, strict=True)]
+        infos = [InfoColumns(drafts.rows, {"text": drafts.texts, "n_tokens": n_tokens})]
+        over = [index for index, verdict in enumerate(verdicts) if verdict is not None]
+        if over:
+            infos.append(self._endings(drafts, verdicts, over))
+        paid = list(range(len(verdicts))) if self.schedule.pays_turns else over
+        if paid:
+            parts = [dict(payments[index].parts) for index in paid]
+            infos.append(InfoColumns([drafts.rows[i] for i in paid], {"reward_parts": parts}))
+        unscored = [i for i in paid if not payments[i].is_scored]
+        if unscored:
+            rows = [drafts.rows[index] for index in unscored]
+            infos.append(InfoColumns(rows, {"unscored": [True] * len(rows)}))
+        return infos
 
-    def _info(self, row: int, draft: _Draft, payment: Payment) -> dict[str, Any]:
-        """What is told of a turn's end, and more at an episode's end."""
-        info: dict[str, Any] = {"text": draft.text, "n_tokens": draft.end - draft.start}
-        verdict = self._verdicts[row]
-        if verdict is None and not self.schedule.pays_turns:
-            return info
-        if verdict is not None:
-            response, roles, mask = self._response(row, draft)
-            info["response_ids"] = response
-            info["role_ids"] = roles
-            info["loss_mask"] = mask
-            info["verdict"] = str(verdict)
-            info["is_success"] = verdict is Verdict.CORRECT
-        info["reward_parts"] = dict(payment.parts)
-        if not payment.is_scored:
-            info["unscored"] = True
-        return info
-
-    def _response(self, row: int, draft: _Draft) -> tuple[tuple[int, ...], ...]:
-        """Ids, roles and loss mask of a row after its opening."""
-        first = int(self._prompt_lengths[row])
-        n_prefix = int(self._n_prefix[row])
-        if draft.start == first:
-            n = len(draft.ids)
-            mask = (1,) * n if not n_prefix else (0,) * n_prefix + (1,) * (n - n_prefix)
-            return tuple(draft.ids), (_ASSISTANT,) * n, mask
-        roles, mask = self._roles_and_mask(row, self._course(row), draft.end)
-        return (
-            tuple(self.buffers.tokens[row, first : draft.end].tolist()),
-            roles[first:],
-            mask[first:],
-        )
+    def _endings(
+        self, drafts: _Drafts, verdicts: list[Verdict | None], over: list[int]
+    ) -> InfoColumns:
+        rows = [drafts.rows[index] for index in over]
+        firsts = self._prompt_lengths[rows].tolist()
+        prefixes = self._n_prefix[rows].tolist()
+        responses, roles, masks = [], [], []
+        for index, first, n_prefix in zip(over, firsts, prefixes, strict=True):
+            if drafts.starts[index] == first:  # one turn: the agent's own ids, and no others
+                n = len(drafts.ids[index])
+                responses.append(tuple(drafts.ids[index]))
+                roles.append((_ASSISTANT,) * n)
+                masks.append((0,) * n_prefix + (1,) * (n - n_prefix))
+            else:
+                row, end = drafts.rows[index], drafts.ends[index]
+                all_roles, mask = self._roles_and_mask(row, self._course(row), end)
+                responses.append(tuple(self.buffers.tokens[row, first:end].tolist()))
+                roles.append(all_roles[first:])
+                masks.append(mask[first:])
+        ended = [verdicts[index] for index in over]
+        columns: dict[str, list[Any]] = {
+            "response_ids": responses,
+            "role_ids": roles,
+            "loss_mask": masks,
+            "verdict": [str(verdict) for verdict in ended],
+            "is_success": [verdict is Verdict.CORRECT for verdict in ended],
+        }
+        return InfoColumns(rows, columns)
 
     def _roles_and_mask(
         self, row: int, course: _Course, length: int
@@ -312,6 +328,6 @@ class EpisodeBatch:
         return roles_and_mask(world, ends, length, int(self._n_prefix[row]))
 
 
-def _with_turn(course: _Course, draft: _Draft) -> _Course:
-    messages = (*course.messages, Message(Role.ASSISTANT, draft.text))
-    return replace(course, messages=messages, turns=(*course.turns, draft.turn()))
+def _with_turn(course: _Course, turn: Turn) -> _Course:
+    messages = (*course.messages, Message(Role.ASSISTANT, turn.text))
+    return replace(course, messages=messages, turns=(*course.turns, turn))

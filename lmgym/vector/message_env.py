@@ -68,9 +68,12 @@ class MessageVectorEnv(EpisodeVectorEnv[tuple[str, ...], Sequence[str]]):
     def _final_observations(self, rows: Rows) -> dict[int, Any]:
         return {row: self._text(row) for row in rows.tolist()}
 
-    def _told(self, row: int, info: dict[str, Any]) -> dict[str, Any]:
-        messages = tuple(message.as_dict() for message in self.batch.messages(row))
-        return {**info, "messages": messages}
+    def _more_of_turns(self, rows: list[int]) -> dict[str, list[Any]]:
+        messages = [self.batch.messages(row) for row in rows]
+        return {"messages": [tuple(message.as_dict() for message in said) for said in messages]}
+
+    def _more_of_starts(self, rows: list[int]) -> dict[str, list[Any]]:
+        return self._more_of_turns(rows)
 
     def _text(self, row: int) -> str:
         return conversation_text(self.batch.messages(row))

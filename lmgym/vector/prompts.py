@@ -20,9 +20,10 @@ from lmgym.vector.buffers import Int32s, Rows
 
 __all__ = ["Prompts", "Started"]
 
-_BLOCK = 16
-_KEPT = 4096
-"""Openings that are kept ahead, all rows together; at least one a row."""
+_LONGEST, _SHORTEST = 64, 8
+"""Openings of a block; shorter ones do not pay."""
+_KEPT = 16_384
+"""Openings that are kept ahead, all rows together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Prompts:
         self._is_shared = np.zeros(n_rows, np.bool_)
         self._seed_all(range(n_rows), [None] * n_rows)
         draws_ahead = group_size == 1 and not task.replies_draw
-        size = max(1, min(_BLOCK, _KEPT // n_rows)) if draws_ahead else 0
+        size = min(_LONGEST, _KEPT // n_rows)
+        size = (size if size >= _SHORTEST else 1) if draws_ahead else 0
         self._size = size
         self._blocks = np.empty(n_rows, object)
         self._used = np.full(n_rows, size)  # openings of its block that a row has taken

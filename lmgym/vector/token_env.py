@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from lmgym.token_env import Choices, TokenObservation, chunk_space, token_space
 from lmgym.vector.arguments import VectorArgs
 from lmgym.vector.base_env import EpisodeVectorEnv, RowStep
 from lmgym.vector.buffers import Rows
-from lmgym.vector.infos import batched_infos
+from lmgym.vector.infos import InfoColumns
 
 __all__ = ["ChunkVectorEnv", "TokenVectorEnv"]
 
@@ -149,12 +150,10 @@ class ChunkVectorEnv(TokenVectorEnv):
             is_due[ended[-1]] = False
         return np.sort(np.concatenate(ended))
 
-    def _told(self, row: int, info: dict[str, Any]) -> dict[str, Any]:
-        return {**info, "n_tokens": int(self._counts[row])} if "text" in info else info
+    def _more_of_turns(self, rows: list[int]) -> dict[str, list[Any]]:
+        return {"n_tokens": self._counts[rows].tolist()}
 
     def _batched(self, step: RowStep[TokenObservation]) -> dict[str, Any]:
-        counted = {r: {"n_tokens": n} for r, n in enumerate(self._counts.tolist()) if n}
-        if not step.final_observations:
-            return batched_infos(self.num_envs, counted | step.infos | step.started)
-        step.infos = counted | step.infos
-        return super()._batched(step)
+        counted = self._counts.nonzero()[0]
+        counts = InfoColumns(counted.tolist(), {"n_tokens": self._counts[counted].tolist()})
+        return super()._batched(replace(step, ended=[counts, *step.ended]))

@@ -118,8 +118,10 @@ def parse_gold(text: str) -> Fraction:
 
 def _plain(text: str) -> str:
     """`text` with LaTeX's spacing and fractions written plainly, and grouped digits joined."""
-    text = _LATEX_NOTHING.sub("", text.replace("\u2212", "-").replace("{,}", ","))
-    text = _LATEX_FRACTION.sub(_slashed, _LATEX_SPACE.sub(_THIN, text))
+    text = text.replace("\u2212", "-").replace("{,}", ",")
+    if "\\" in text or "~" in text:
+        text = _LATEX_SPACE.sub(_THIN, _LATEX_NOTHING.sub("", text))
+        text = _LATEX_FRACTION.sub(_slashed, text)
     return _PLAIN_GROUPS.sub(_joined, _THIN_GROUPS.sub(_joined, text))
 
 
