@@ -42,7 +42,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def build_model() -> Callable[[str], Any]:
+def build_model() -> Callable[..., Any]:
     """Builds a model of a kind, with weights large enough to have opinions."""
 
     def build(name: str, seed: int = 0) -> Any:
@@ -62,12 +62,12 @@ def build_model() -> Callable[[str], Any]:
 
 
 @pytest.fixture(params=KINDS)
-def model(request: pytest.FixtureRequest, build_model: Callable[[str], Any]) -> Any:
+def model(request: pytest.FixtureRequest, build_model: Callable[..., Any]) -> Any:
     """A model of each kind."""
     return build_model(request.param)
 
 
 @pytest.fixture
-def llama(build_model: Callable[[str], Any]) -> Any:
+def llama(build_model: Callable[..., Any]) -> Any:
     """A model of the fast kind."""
     return build_model("llama")
