@@ -41,6 +41,10 @@ REWARDS: dict[str, str] = {
 AGENTS: dict[str, str] = {
     "grpo": "lmgym.agents.grpo:GRPOArgs",
     "sft": "lmgym.agents.sft:SFTArgs",
+    "sb3-ppo": "lmgym.agents.sb3_ppo:SB3PPOArgs",
+    "sb3-maskable-ppo": "lmgym.agents.sb3_maskable_ppo:SB3MaskablePPOArgs",
+    "sb3-a2c": "lmgym.agents.sb3_a2c:SB3A2CArgs",
+    "sb3-dqn": "lmgym.agents.sb3_dqn:SB3DQNArgs",
     "embedded": "lmgym.agents.embedded:EmbeddedArgs",
 }
 """Learners by name: their arguments, whose module has `train(args, ...)`."""

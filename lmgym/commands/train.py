@@ -76,5 +76,9 @@ def _report(folder: Path, env: str) -> int:
     record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     if record["status"] == "interrupted":
         return _INTERRUPTED
-    print(f"watch it: lmgym play {env} --model {folder / 'best'}")
+    best = folder / "best"
+    if (best / "config.json").is_file():
+        print(f"watch it: lmgym play {env} --model {best}")
+    else:  # no language model
+        print(f"load it: {best / 'sb3.zip'}, with the load() of its class in Stable-Baselines3")
     return 0

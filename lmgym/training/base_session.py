@@ -88,6 +88,15 @@ class BaseSession(ABC):
         """Whether answers can be drawn, and not only the likeliest taken."""
         return True
 
+    @property
+    def _validation_split(self) -> str:
+        """What checkpoints are chosen by."""
+        return "validation"
+
+    def _is_better(self, score: float) -> bool:
+        """Whether a checkpoint of this score takes the place of the best so far."""
+        return score > self._best
+
     def __enter__(self) -> Self:
         """Measure the test split, validate, and start the clock."""
         self._introduce()
@@ -192,14 +201,14 @@ class BaseSession(ABC):
             raise
 
     def _validate(self) -> None:
-        found = self._evaluate("validation")
+        found = self._evaluate(self._validation_split)
         shares = {"validation/greedy": found.greedy}
         if found.pass_at_1 is not None:
             shares["validation/pass@1"] = found.pass_at_1
         self._validation = shares
         self._validated = self._n_updates
         self._hits = self._hits + 1 if min(shares.values()) >= self.args.target else 0
-        if sum(shares.values()) > self._best:
+        if self._is_better(sum(shares.values())):
             self._best = sum(shares.values())
             self._figures["best"] = {"update": self._n_updates, **shares}
             self._save(self.run.path / "best")

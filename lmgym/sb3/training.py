@@ -1,0 +1,274 @@
+"""Training with Stable-Baselines3: its `learn`, and around it what every learner of ours does."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+from torch import Tensor
+
+from lmgym.errors import LmgymError
+from lmgym.evaluation import Collector, Evaluation
+from lmgym.policies.loading import load_policy
+from lmgym.rewards.source import Reward
+from lmgym.rollouts import RolloutBatch
+from lmgym.sb3.arguments import SB3Args
+from lmgym.sb3.collector import AlgorithmCollector
+from lmgym.sb3.generators import seeded_globals
+from lmgym.sb3.policy import MaskableTokenActorCriticPolicy, TokenActorCriticPolicy
+from lmgym.sb3.workbench import Workbench
+from lmgym.training.base_session import BaseSession
+from lmgym.training.presets import use_threads
+from lmgym.training.progress import Sample
+from lmgym.training.session import reward_name, shown_samples
+
+__all__ = ["ENDLESS", "SB3Session", "train_with_sb3"]
+
+ENDLESS = 10**12
+"""The steps that `learn` is asked for: the session ends it, by its budget and its target."""
+
+_ZIP, _WEIGHTS, _CRITIC = "sb3.zip", "policy.safetensors", "critic.safetensors"
+_LANGUAGE_MODEL = "language_model."
+
+
+def train_with_sb3(
+    agent: str,
+    args: SB3Args,
+    env: str,
+    world_args: Mapping[str, Any],
+    make: Callable[[Workbench], BaseAlgorithm],
+    reward: Reward = None,
+    *,
+    mask: str | None = None,
+) -> Path:
+    """Train an algorithm of Stable-Baselines3 on a world; returns the run folder.
+
+    Args:
+        agent: the learner's name.
+        args: its arguments.
+        env: id of the world.
+        world_args: arguments of the world.
+        make: the algorithm, from the parts on the workbench.
+        reward: a function or source, in place of the name in `args`.
+        mask: an alphabet that the masks let through.
+    """
+    with seeded_globals(args.seed):
+        bench = Workbench(args, env, world_args, reward, mask=mask)
+        try:
+            session = SB3Session(agent, env, world_args, bench, make(bench), reward)
+            with session:
+                session.learn()
+        finally:
+            bench.env.close()
+    return session.run.path
+
+
+class SB3Session(BaseSession):
+    """One training run of an algorithm of Stable-Baselines3.
+
+    Args:
+        agent: the learner's name.
+        env: id of the world.
+        world_args: arguments of the world.
+        bench: what the algorithm was made of.
+        algorithm: is trained.
+        reward: what stands for `args.reward`.
+    """
+
+    def __init__(
+        self,
+        agent: str,
+        env: str,
+        world_args: Mapping[str, Any],
+        bench: Workbench,
+        algorithm: BaseAlgorithm,
+        reward: Reward = None,
+    ) -> None:
+        """Connect the algorithm with the logs."""
+        self.bench = bench
+        self.algorithm = algorithm
+        algorithm.set_logger(Logger(None, []))
+        self._examiner = AlgorithmCollector(algorithm, bench.task, bench.make_view)
+        self._shown: list[Sample] = []
+        args = bench.args
+        use_threads(self._n_parameters, args.threads)
+        facts = {
+            "world": dict(world_args),
+            "lr": bench.lr,
+            "alphabet": bench.alphabet,
+            "reward": args.reward if reward is None else reward_name(reward),
+        }
+        super().__init__(agent, args, env, facts)
+
+    def learn(self) -> None:
+        """Train until the session ends it."""
+        self.algorithm.learn(ENDLESS, callback=_Driver(self), log_interval=None)  # type: ignore[arg-type]
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether somebody pressed Ctrl-C."""
+        return self._interrupt.interrupted
+
+    @property
+    def _n_parameters(self) -> int:
+        return sum(p.numel() for p in self.algorithm.policy.parameters())
+
+    @property
+    def _evaluator(self) -> Collector:
+        return self._examiner
+
+    @property
+    def _is_sampled(self) -> bool:
+        from stable_baselines3 import DQN
+
+        return not isinstance(self.algorithm, DQN)  # its policy is the greedy one
+
+    @property
+    def _validation_split(self) -> str:
+        return self.bench.args.validate_on
+
+    def _is_better(self, score: float) -> bool:
+        return score >= self._best  # of equals the later one: it has seen more
+
+    def _evaluate(self, split: str) -> Evaluation:
+        found = super()._evaluate(split)
+        ones = np.ones(found.n)
+        batch = RolloutBatch(found.transcripts, ones, ones > 0)
+        self._shown = list(shown_samples(batch))
+        return found
+
+    def log_update(self, metrics: Mapping[str, float]) -> None:
+        """Log an update with what Stable-Baselines3 has to say of it."""
+        logged = {
+            name: float(value)
+            for name, value in self.algorithm.logger.name_to_value.items()
+            if isinstance(value, int | float | np.number)
+        }
+        self.algorithm.logger.dump()  # forgets them
+        _require_finite(logged, self._n_updates)
+        if "train/entropy_loss" in logged:
+            logged["entropy"] = -logged["train/entropy_loss"]
+        self.log_numbers({**metrics, **logged}, self._shown)
+
+    def _introduce(self) -> None:
+        args, bench = self.args, self.bench
+        start = "a small network" if bench.args.is_from_scratch else f"policy {args.model}"
+        actions = bench.env.action_space
+        self.say(
+            f"{start}: {self._n_parameters:,} parameters on {self.algorithm.device}, actions"
+            f" {actions} ({bench.alphabet or 'every id'}), learning rate {bench.lr:g}, run folder"
+            f" {self.run.path}"
+        )
+
+    def _save(self, directory: Path) -> None:
+        """Write `sb3.zip`, and the weights so that nothing need be unpickled to read them."""
+        policy, tensors = self.algorithm.policy, self._tensors()
+        if isinstance(policy, TokenActorCriticPolicy | MaskableTokenActorCriticPolicy):
+            policy.language_policy.save(directory)
+            rest = {n: t for n, t in tensors.items() if not n.startswith(_LANGUAGE_MODEL)}
+            _write(directory / _CRITIC, lambda path: save_file(rest, path))
+        else:
+            directory.mkdir(exist_ok=True)
+            _write(directory / _WEIGHTS, lambda path: save_file(tensors, path))
+        _write(directory / _ZIP, self.algorithm.save)
+
+    def _take_back(self, directory: Path) -> None:
+        policy = self.algorithm.policy
+        if isinstance(policy, TokenActorCriticPolicy | MaskableTokenActorCriticPolicy):
+            chosen = load_policy(directory, device=self.args.device)
+            policy.language_model.load_state_dict(chosen.model.state_dict())
+            policy.load_state_dict(load_file(directory / _CRITIC), strict=False)
+        else:
+            policy.load_state_dict(load_file(directory / _WEIGHTS))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The policy's tensors, each with memory of its own."""
+        state = self.algorithm.policy.state_dict()
+        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+
+class _Driver(BaseCallback):
+    """Lets a session count, log and end the updates of an algorithm."""
+
+    def __init__(self, session: SB3Session) -> None:
+        super().__init__()
+        self._session = session
+        self._updates = session.updates()
+        self._goes_on = True
+        self._tally: _Tally | None = None
+
+    def _on_rollout_start(self) -> None:
+        """An update lies behind, but for the first time."""
+        if self._tally is not None:
+            self._session.log_update(self._tally.metrics(self.num_timesteps))
+        else:
+            unit = "tokens" if self._session.bench.args.level == "token" else "steps"
+            self._tally = _Tally(self.training_env.num_envs, unit)
+        self._goes_on = next(self._updates, None) is not None
+        self._tally.start(self.num_timesteps)
+
+    def _on_step(self) -> bool:
+        assert self._tally is not None
+        now = self.locals
+        self._tally.add(now["rewards"], now["dones"], now["infos"])
+        return self._goes_on and not self._session.is_interrupted
+
+
+class _Tally:
+    """What the episodes of an update were worth."""
+
+    def __init__(self, num_envs: int, unit: str) -> None:
+        self._returns = np.zeros(num_envs)
+        self._unit = unit
+        self.start(0)
+
+    def start(self, steps: int) -> None:
+        """Begin an update; episodes go on."""
+        self._finished: list[tuple[float, bool, int]] = []
+        self._steps, self._clock = steps, time.perf_counter()
+
+    def add(self, rewards: Any, dones: Any, infos: Any) -> None:
+        self._returns += rewards
+        for row in np.flatnonzero(dones).tolist():
+            info = infos[row]
+            length = int(np.sum(info["loss_mask"]))
+            self._finished.append((self._returns[row], info["is_success"], length))
+        self._returns[dones] = 0.0
+
+    def metrics(self, steps: int) -> dict[str, float]:
+        """Means over the episodes that ended in the update, and its speed."""
+        rate = (steps - self._steps) / (time.perf_counter() - self._clock)
+        numbers = {"steps": float(steps), f"{self._unit}_per_second": rate}
+        if self._finished:
+            names = ("reward", "accuracy", "completion_length")
+            numbers |= dict(zip(names, np.mean(self._finished, 0).tolist(), strict=True))
+        return numbers
+
+
+def _require_finite(logged: Mapping[str, float], update: int) -> None:
+    for name, value in logged.items():
+        if name.endswith("loss") and not math.isfinite(value):
+            raise LmgymError(
+                f"{name} is {value} in update {update}; the weights are spoilt, and those before it"
+                " are in the best checkpoint. Lower --lr or --max-grad-norm, and look at"
+                " metrics.jsonl for what grew before"
+            )
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file beside its place and move it there, whole."""
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
