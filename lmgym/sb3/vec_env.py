@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count, repeat
 from typing import Any, NoReturn
 
 import gymnasium as gym
@@ -27,6 +28,9 @@ _METHODS: dict[str, Callable[[TokenVectorEnv], Any]] = {
     "transcript": lambda env: env.transcripts(),
 }
 """Methods of a single environment, as the batch has them for all rows."""
+
+_Part = tuple[list[int], dict[str, list[Any]]]
+"""Some rows, and for each key of their infos as many values."""
 
 _MAKE = "gym.make_vec(ID, num_envs=N, autoreset_mode='same_step')"
 
@@ -78,6 +82,8 @@ class TokenVecEnv(VecEnv):
         self.env = env
         self._actions: Any = None
         self._blanks: list[dict[str, Any]] = [_Blank()] * env.num_envs
+        self._truncates = env.args.max_episode_steps is not None
+        self._begun: dict[int, tuple[dict[str, list[Any]], int]] = {}
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> VecEnvObs:
@@ -88,7 +94,7 @@ class TokenVecEnv(VecEnv):
             seed=self._seeds if is_seeded else None,
             options={name: [options.get(name) for options in self._options] for name in names},
         )
-        self.reset_infos = _by_row(infos, self.num_envs)
+        self.reset_infos = _by_row(infos, self.num_envs)  # pyright: ignore[reportIncompatibleVariableOverride]
         self._reset_seeds()
         self._reset_options()
         return observations
@@ -101,23 +107,34 @@ class TokenVecEnv(VecEnv):
         """Take the step."""
         step = self.env.step_rows(self._actions)
         infos = self._blanks
-        if step.infos or step.final_observations:
+        if step.ended or step.final_observations:
             infos = infos.copy()
-            for row, info in step.infos.items():
-                infos[row] = info
-            self._end(step, infos)
-        dones = step.terminations | step.truncations
+            self._tell(step, infos)
+        dones = step.terminations
+        if self._truncates:
+            dones = dones | step.truncations
         return step.observations, step.rewards.astype(np.float32), dones, infos
 
-    def _end(self, step: RowStep[Any], infos: list[dict[str, Any]]) -> None:
-        """Tell what the rows that are over were last, and how the next episodes began."""
-        truncated = set((step.truncations & ~step.terminations).nonzero()[0].tolist())
-        for row, last in step.final_observations.items():
-            info = infos[row] if row in step.infos else {}
-            info["terminal_observation"] = last
-            info["TimeLimit.truncated"] = row in truncated
-            infos[row] = info
-            self.reset_infos[row] = step.started[row]
+    @property
+    def reset_infos(self) -> list[dict[str, Any]]:
+        """How the episode of each row began; put together when asked for, since few ask."""
+        places = [self._begun.get(row, ({}, 0)) for row in range(self.num_envs)]
+        return [{key: columns[key][place] for key in columns} for columns, place in places]
+
+    @reset_infos.setter
+    def reset_infos(self, infos: list[dict[str, Any]]) -> None:
+        columns = [{key: [value] for key, value in info.items()} for info in infos]
+        self._begun = dict(enumerate(zip(columns, repeat(0), strict=False)))
+
+    def _tell(self, step: RowStep[Any], infos: list[dict[str, Any]]) -> None:
+        """Give infos of their own to the rows whose turn ended, and more where the episode did."""
+        ended = [(part.rows.tolist(), part.columns) for part in step.ended]
+        for rows, columns in _joined(ended + _ends(step, truncates=self._truncates)):
+            for row, info in zip(rows, _dicts(len(rows), columns), strict=True):
+                infos[row] = {**infos[row], **info} if infos[row] else info
+        for part in step.begun:
+            places = zip(repeat(part.columns), count(), strict=False)
+            self._begun.update(zip(part.rows.tolist(), places, strict=False))
 
     def close(self) -> None:
         """Close the environment."""
@@ -189,6 +206,39 @@ class _Blank(dict[str, Any]):
     __ior__: Any = _refuse
     setdefault: Any = _refuse
     update: Any = _refuse
+
+
+def _ends(step: RowStep[Any], *, truncates: bool) -> list[_Part]:
+    """What Stable-Baselines3 is told of the rows that are over."""
+    finals = step.final_observations
+    if not finals:
+        return []
+    rows, truncated = list(finals), [False] * len(finals)
+    if truncates:
+        truncated = (step.truncations & ~step.terminations)[rows].tolist()
+    told = {"terminal_observation": list(finals.values()), "TimeLimit.truncated": truncated}
+    return [(rows, told)]
+
+
+def _joined(parts: list[_Part]) -> list[_Part]:
+    """Parts of the same rows as one: a row's info is then made at once."""
+    joined: list[_Part] = []
+    for rows, columns in parts:
+        if joined and joined[-1][0] == rows:
+            joined[-1][1].update(columns)
+        else:
+            joined.append((rows, columns.copy()))
+    return joined
+
+
+def _dicts(n_rows: int, columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """One dictionary a row."""
+    blank = dict.fromkeys(columns)
+    told: list[dict[str, Any]] = [blank.copy() for _ in range(n_rows)]  # of the right size at once
+    for key, values in columns.items():
+        for info, value in zip(told, values, strict=True):
+            info[key] = value
+    return told
 
 
 def _by_row(infos: dict[str, Any], n_rows: int) -> list[dict[str, Any]]:
