@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -45,8 +45,7 @@ class Verdict(StrEnum):
     """The episode is over, and the world has no ground truth to judge it by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message of a conversation, as text."""
 
     role: Role
@@ -60,8 +59,7 @@ class Message:
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
-class Opening(Generic[S]):
+class Opening(NamedTuple, Generic[S]):
     """How an episode starts.
 
     Attributes:
@@ -76,11 +74,10 @@ class Opening(Generic[S]):
     messages: tuple[Message, ...]
     task_id: str
     gold: str | None = None
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply(Generic[S]):
+class Reply(NamedTuple, Generic[S]):
     """What the world answers to a finished message.
 
     Attributes:

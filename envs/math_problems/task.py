@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -152,6 +152,15 @@ class MathTask(Task[Fraction]):
         del rng
         is_correct = verify_number(text, state)
         return Reply(state, verdict=Verdict.CORRECT if is_correct else Verdict.INCORRECT)
+
+    def reply_many(
+        self, states: Sequence[Fraction], texts: Sequence[str], rngs: Sequence[np.random.Generator]
+    ) -> list[Reply[Fraction]]:
+        """Verify a batch of answers."""
+        del rngs
+        right, wrong = Verdict.CORRECT, Verdict.INCORRECT
+        pairs = zip(states, texts, strict=True)
+        return [Reply(gold, (), right if verify_number(t, gold) else wrong) for gold, t in pairs]
 
     def task_ids(self, split: str, limit: int) -> list[str]:
         """The first problems of `split` that differ in their canonical form."""

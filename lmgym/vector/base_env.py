@@ -139,21 +139,25 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         rewards = np.zeros(self.num_envs, np.float64)
         terminations = np.zeros(self.num_envs, np.bool_)
         ended: list[InfoColumns] = []
+        over = turned
         if len(turned):
-            rewards[turned], ended = self.batch.finish(turned)
-            terminations[turned] = ~self.batch.is_running[turned]
-            ended[0].columns.update(self._more_of_turns(ended[0].rows))
-        truncations = self._truncated(waiting)
+            paid, over, ended = self.batch.finish(turned)
+            rewards[turned] = paid
+            terminations[over] = True
+            ended[0].columns.update(self._more_of_turns(turned))
+        truncations = np.zeros(self.num_envs, np.bool_)
+        if self.args.max_episode_steps is not None:
+            truncations = self._truncated(self.args.max_episode_steps, waiting)
+            over = (terminations | truncations).nonzero()[0]
         begun = [] if waiting is None else [self._start_next(waiting)]
-        over = self._over_now(terminations, truncations)
         finals: dict[int, Any] = {}
-        if over is not None and self.autoreset_mode is AutoresetMode.SAME_STEP:
+        self._waiting = over if len(over) else None
+        if len(over) and self.autoreset_mode is AutoresetMode.SAME_STEP:
             finals = self._final_observations(over)
             begun = [self._start_next(over)]
-            over = None
-        elif over is not None and self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            self._waiting = None
+        elif len(over) and self.autoreset_mode is AutoresetMode.NEXT_STEP:
             self.batch.buffers.park(over)
-        self._waiting = over
         return RowStep(self._observe(), rewards, terminations, truncations, ended, begun, finals)
 
     @property
@@ -210,12 +214,12 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
     def _final_observations(self, rows: Rows) -> dict[int, Any]:
         """The observations of some rows, each as a single environment returns it."""
 
-    def _more_of_turns(self, rows: list[int]) -> dict[str, list[Any]]:
+    def _more_of_turns(self, rows: Rows) -> dict[str, list[Any]]:
         """What a view adds to the infos of rows whose turn ended."""
         del rows
         return {}
 
-    def _more_of_starts(self, rows: list[int]) -> dict[str, list[Any]]:
+    def _more_of_starts(self, rows: Rows) -> dict[str, list[Any]]:
         """What a view adds to the infos of rows that started."""
         del rows
         return {}
@@ -225,18 +229,18 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         finals = step.final_observations
         if not finals:
             return batched_infos(self.num_envs, step.ended + step.begun)
-        over = set(finals)
-        going_on = [part.of(over, complement=True) for part in step.ended]
+        is_over = np.zeros(self.num_envs, np.bool_)
+        is_over[list(finals)] = True
+        going_on = [part.of(~is_over) for part in step.ended]
         batched = batched_infos(self.num_envs, going_on + step.begun)
-        mask = np.isin(self._every, list(finals))
-        final_info = batched_infos(self.num_envs, [part.of(over) for part in step.ended])
+        final_info = batched_infos(self.num_envs, [part.of(is_over) for part in step.ended])
         final_obs = np.empty(self.num_envs, object)
         final_obs[list(finals)] = np.fromiter(finals.values(), object, len(finals))
         return batched | {
             "final_obs": final_obs,
-            "_final_obs": mask,
+            "_final_obs": is_over,
             "final_info": final_info,
-            "_final_info": mask.copy(),
+            "_final_info": is_over.copy(),
         }
 
     def _set_spaces(self, observation_space: Any, action_space: Any) -> None:
@@ -250,36 +254,25 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
     ) -> InfoColumns:
         """Begin episodes in some rows; what `reset` tells of them."""
         self.batch.start(rows, started, prefixes)
-        self._elapsed[rows] = 0
-        openings, listed = started.openings, rows.tolist()
+        if self.args.max_episode_steps is not None:
+            self._elapsed[rows] = 0
+        openings = started.openings
         columns: dict[str, list[Any]] = {
             "task_id": [opening.task_id for opening in openings],
             "prompt_text": [conversation_text(opening.messages) for opening in openings],
         }
-        return InfoColumns(listed, columns | self._more_of_starts(listed))
+        return InfoColumns(rows, columns | self._more_of_starts(rows))
 
     def _start_next(self, rows: Rows) -> InfoColumns:
         return self._start(rows, self.batch.prompts.take(rows))
 
-    def _truncated(self, waiting: Rows | None) -> NDArray[np.bool_]:
-        limit = self.args.max_episode_steps
-        if limit is None:
-            return np.zeros(self.num_envs, np.bool_)
+    def _truncated(self, limit: int, waiting: Rows | None) -> NDArray[np.bool_]:
         self._elapsed += 1
         truncated = self._elapsed >= limit
         if waiting is not None:
             truncated[waiting] = False
-        self.batch.is_running[truncated] = False
+        self.batch.truncate(truncated.nonzero()[0])
         return truncated
-
-    def _over_now(
-        self, terminations: NDArray[np.bool_], truncations: NDArray[np.bool_]
-    ) -> Rows | None:
-        is_over = terminations
-        if self.args.max_episode_steps is not None:
-            is_over = terminations | truncations
-        rows = is_over.nonzero()[0]
-        return rows if len(rows) else None
 
     def _over(self) -> Rows | None:
         """The rows that are over."""

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lmgym.episode import Episode, check_room
 from lmgym.rewards.schedule import Payment, RewardSchedule
@@ -42,6 +41,20 @@ class _Course:
     turns: tuple[Turn, ...] = ()
     replies: tuple[tuple[int, ...], ...] = ()
     """The roles of the ids of each reply of the world."""
+
+
+class Finished(NamedTuple):
+    """What the end of some rows' turns came to.
+
+    Attributes:
+        rewards: of the rows.
+        over: those of them whose episode is over.
+        infos: what `EpisodeEnv.step` tells of a turn's end.
+    """
+
+    rewards: list[float]
+    over: Rows
+    infos: list[InfoColumns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +112,10 @@ class EpisodeBatch:
         self._openings = np.empty(n_rows, object)
         self._courses = np.empty(n_rows, object)
         self._verdicts = np.empty(n_rows, object)
-        self._has_last = np.zeros(n_rows, np.bool_)  # a message that is not in the course yet
         self._prompt_lengths = np.zeros(n_rows, np.intp)
         self._turn_starts = np.zeros(n_rows, np.intp)
         self._n_prefix = np.zeros(n_rows, np.intp)
+        self._has_prefixes = False
 
     def start(
         self, rows: Rows, started: Started, prefixes: Sequence[Sequence[int]] | None = None
@@ -119,16 +132,13 @@ class EpisodeBatch:
         self._check_room(lengths, prefixes)
         self.buffers.start(rows, started.prompts, started.lengths, started.picks)
         self._openings[rows] = np.fromiter(started.openings, object, len(rows))
-        self._courses[rows] = None
-        self._verdicts[rows] = None
-        self._has_last[rows] = False
+        if self.task.max_turns > 1:
+            self._courses[rows] = None
         self._prompt_lengths[rows] = lengths
         self._turn_starts[rows] = lengths
-        self._n_prefix[rows] = 0
         self.is_running[rows] = True
-        for row, prefix in zip(rows.tolist(), prefixes or (), strict=bool(prefixes)):
-            self.buffers.write(row, list(prefix))
-            self._n_prefix[row] = len(prefix)
+        if prefixes is not None or self._has_prefixes:
+            self._write_prefixes(rows, prefixes or [()] * len(rows))
 
     @property
     def is_started(self) -> bool:
@@ -139,6 +149,16 @@ class EpisodeBatch:
         """How a row's episode started."""
         opening: Opening[Any] = self._openings[row]
         return opening
+
+    def verdict(self, row: int) -> Verdict | None:
+        """How a row's episode ended; None while it goes on, and where it was truncated."""
+        verdict: Verdict | None = None if self.is_running[row] else self._verdicts[row]
+        return verdict
+
+    def truncate(self, rows: Rows) -> None:
+        """Break episodes off."""
+        self._verdicts[rows[self.is_running[rows]]] = None
+        self.is_running[rows] = False
 
     def messages(self, row: int) -> tuple[Message, ...]:
         """The conversation of a row so far, without an unfinished message."""
@@ -157,7 +177,7 @@ class EpisodeBatch:
             n_opening=len(opening.messages),
             task_id=opening.task_id,
             gold=opening.gold,
-            verdict=self._verdicts[row],
+            verdict=self.verdict(row),
             group_id=row // self.prompts.group_size,
             columns=opening.columns,
         )
@@ -165,9 +185,8 @@ class EpisodeBatch:
     def render(self, row: int) -> str:
         """The conversation of a row as text, an unfinished message included."""
         start, end = int(self._turn_starts[row]), int(self.buffers.lengths[row, 0])
-        verdict: Verdict | None = self._verdicts[row]
         draft = self.buffers.tokens[row, start:end].tolist()
-        return rendered_text(self.messages(row), verdict, self.renderer.decode(draft))
+        return rendered_text(self.messages(row), self.verdict(row), self.renderer.decode(draft))
 
     def write(self, row: int, ids: Sequence[int]) -> None:
         """Write ids of the agent to a row, up to its turn's end and its budget."""
@@ -176,20 +195,20 @@ class EpisodeBatch:
         stop = next((n for n, i in enumerate(ids[:room], 1) if i in ends), room)
         self.buffers.write(row, list(ids[:stop]))
 
-    def finish(self, rows: Rows) -> tuple[NDArray[np.float64], list[InfoColumns]]:
-        """End the turns of some rows: replies, verdicts and rewards, in one batch.
-
-        Returns:
-            The rewards, shape (R,), and what `EpisodeEnv.step` tells of a turn's end.
-        """
+    def finish(self, rows: Rows) -> Finished:
+        """End the turns of some rows: replies, verdicts and rewards, in one batch."""
         drafts = self._drafts(rows)
         verdicts = self._reply(rows, drafts)
         listed = drafts.rows
         payments = self.schedule.pay_ended(
             verdicts, lambda due: [self.transcript(listed[index]) for index in due]
         )
-        rewards = np.array([payment.reward for payment in payments], np.float64)
-        return rewards, self._infos(drafts, verdicts, payments)
+        over = [index for index, verdict in enumerate(verdicts) if verdict is not None]
+        over_rows = rows if len(over) == len(verdicts) else rows[over]
+        self._verdicts[rows] = np.fromiter(verdicts, object, len(verdicts))
+        self.is_running[over_rows] = False
+        infos = self._infos(rows, drafts, verdicts, payments, over)
+        return Finished([payment.reward for payment in payments], over_rows, infos)
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, their random state included."""
@@ -200,12 +219,17 @@ class EpisodeBatch:
             self._openings,
             self._courses,
             self._verdicts,
-            self._has_last,
             self._prompt_lengths,
             self._turn_starts,
             self._n_prefix,
         ):
             array[targets] = array[sources]
+
+    def _write_prefixes(self, rows: Rows, prefixes: Sequence[Sequence[int]]) -> None:
+        for row, prefix in zip(rows.tolist(), prefixes, strict=True):
+            self.buffers.write(row, list(prefix))
+            self._n_prefix[row] = len(prefix)
+        self._has_prefixes = bool(self._n_prefix.any())
 
     def _check_room(self, lengths: Rows, prefixes: Sequence[Sequence[int]] | None) -> None:
         check_room(int(lengths.max()), 0, self.context, self.max_tokens)
@@ -214,10 +238,16 @@ class EpisodeBatch:
 
     def _course(self, row: int) -> _Course:
         """What is known of a row, its last message included where the episode is over."""
-        opening, course = self._openings[row], self._courses[row]
-        course = course or _Course(opening.state, opening.messages)
-        if not self._has_last[row]:
-            return course
+        course = self._course_before(row)
+        return course if self.verdict(row) is None else self._with_last(row, course)
+
+    def _course_before(self, row: int) -> _Course:
+        """What is known of a row, without the message that is written or was written last."""
+        opening: Opening[Any] = self._openings[row]
+        course: _Course | None = self._courses[row]
+        return course or _Course(opening.state, opening.messages)
+
+    def _with_last(self, row: int, course: _Course) -> _Course:
         start, end = int(self._turn_starts[row]), int(self.buffers.lengths[row, 0])
         ids = self.buffers.tokens[row, start:end].tolist()
         is_finished = ids[-1] in self.renderer.end_ids
@@ -240,7 +270,6 @@ class EpisodeBatch:
         """Hand the finished messages to the world and append its replies; the verdicts."""
         listed, openings, courses = drafts.rows, self._openings, self._courses
         verdicts: list[Verdict | None] = [Verdict.UNFINISHED] * len(listed)
-        self._has_last[rows] = True
         told = [index for index, is_finished in enumerate(drafts.finished) if is_finished]
         speakers = [listed[index] for index in told]
         states = [(courses[row] or openings[row]).state for row in speakers]
@@ -251,13 +280,11 @@ class EpisodeBatch:
                 verdicts[index] = reply.verdict
             elif self._goes_on(listed[index], reply):
                 verdicts[index] = None
-        self._verdicts[rows] = np.fromiter(verdicts, object, len(verdicts))
-        self.is_running[rows] = [verdict is None for verdict in verdicts]
         return verdicts
 
     def _goes_on(self, row: int, reply: Reply[Any]) -> bool:
         """Append a reply that does not end the episode, if turns, budget and context allow it."""
-        course = self._course(row)
+        course = self._with_last(row, self._course_before(row))
         end = course.turns[-1].end
         ids, roles = self.renderer.append(int(self.buffers.tokens[row, end - 1]), reply.messages)
         end += len(ids)
@@ -268,34 +295,37 @@ class EpisodeBatch:
         messages, replies = (*course.messages, *reply.messages), (*course.replies, tuple(roles))
         self._courses[row] = _Course(reply.state, messages, course.turns, replies)
         self._turn_starts[row] = end
-        self._has_last[row] = False
         return True
 
     def _infos(
-        self, drafts: _Drafts, verdicts: list[Verdict | None], payments: list[Payment]
+        self,
+        rows: Rows,
+        drafts: _Drafts,
+        verdicts: list[Verdict | None],
+        payments: list[Payment],
+        over: list[int],
     ) -> list[InfoColumns]:
         """What is told of turns' ends, and more of episodes' ends."""
         n_tokens = [end - start for start, end in zip(drafts.starts, drafts.ends, strict=True)]
-        infos = [InfoColumns(drafts.rows, {"text": drafts.texts, "n_tokens": n_tokens})]
-        over = [index for index, verdict in enumerate(verdicts) if verdict is not None]
+        infos = [InfoColumns(rows, {"text": drafts.texts, "n_tokens": n_tokens})]
+        every = range(len(verdicts))
+        paid = every if self.schedule.pays_turns else over
         if over:
-            infos.append(self._endings(drafts, verdicts, over))
-        paid = list(range(len(verdicts))) if self.schedule.pays_turns else over
+            _add(infos, rows, over, self._endings(drafts, verdicts, over))
         if paid:
-            parts = [dict(payments[index].parts) for index in paid]
-            infos.append(InfoColumns([drafts.rows[i] for i in paid], {"reward_parts": parts}))
-        unscored = [i for i in paid if not payments[i].is_scored]
+            _add(infos, rows, paid, {"reward_parts": [dict(payments[i].parts) for i in paid]})
+        unscored = [index for index in paid if not payments[index].is_scored]
         if unscored:
-            rows = [drafts.rows[index] for index in unscored]
-            infos.append(InfoColumns(rows, {"unscored": [True] * len(rows)}))
+            _add(infos, rows, unscored, {"unscored": [True] * len(unscored)})
         return infos
 
     def _endings(
         self, drafts: _Drafts, verdicts: list[Verdict | None], over: list[int]
-    ) -> InfoColumns:
+    ) -> dict[str, list[Any]]:
+        """The columns of the rows whose episode ended."""
         rows = [drafts.rows[index] for index in over]
         firsts = self._prompt_lengths[rows].tolist()
-        prefixes = self._n_prefix[rows].tolist()
+        prefixes = self._n_prefix[rows].tolist() if self._has_prefixes else [0] * len(rows)
         responses, roles, masks = [], [], []
         for index, first, n_prefix in zip(over, firsts, prefixes, strict=True):
             if drafts.starts[index] == first:  # one turn: the agent's own ids, and no others
@@ -310,14 +340,13 @@ class EpisodeBatch:
                 roles.append(all_roles[first:])
                 masks.append(mask[first:])
         ended = [verdicts[index] for index in over]
-        columns: dict[str, list[Any]] = {
+        return {
             "response_ids": responses,
             "role_ids": roles,
             "loss_mask": masks,
             "verdict": [str(verdict) for verdict in ended],
             "is_success": [verdict is Verdict.CORRECT for verdict in ended],
         }
-        return InfoColumns(rows, columns)
 
     def _roles_and_mask(
         self, row: int, course: _Course, length: int
@@ -331,3 +360,13 @@ class EpisodeBatch:
 def _with_turn(course: _Course, turn: Turn) -> _Course:
     messages = (*course.messages, Message(Role.ASSISTANT, turn.text))
     return replace(course, messages=messages, turns=(*course.turns, turn))
+
+
+def _add(
+    infos: list[InfoColumns], rows: Rows, kept: Sequence[int], columns: dict[str, list[Any]]
+) -> None:
+    """Add columns of some of the rows; those of all rows join the first part."""
+    if len(kept) == len(rows):
+        infos[0].columns.update(columns)
+    else:
+        infos.append(InfoColumns(rows[kept], columns))

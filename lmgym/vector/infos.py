@@ -9,36 +9,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lmgym.vector.buffers import Rows
+
 __all__ = ["InfoColumns", "batched_infos", "infos_by_row"]
+
+
+_MANY = 16
+"""So many rows are faster written by numpy than one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class InfoColumns:
     """Entries of the infos of some rows: for each key as many values as rows."""
 
-    rows: list[int]
+    rows: Rows
     columns: dict[str, list[Any]]
 
-    def of(self, rows: set[int], *, complement: bool = False) -> InfoColumns:
-        """The part that belongs to some of the rows, or to all others."""
-        kept = [index for index, row in enumerate(self.rows) if (row in rows) != complement]
+    def of(self, is_kept: NDArray[np.bool_]) -> InfoColumns:
+        """The part that belongs to the rows where a mask of all rows is True."""
+        kept = is_kept[self.rows].nonzero()[0]
         if len(kept) == len(self.rows):
             return self
-        columns = {key: [values[i] for i in kept] for key, values in self.columns.items()}
-        return InfoColumns([self.rows[index] for index in kept], columns)
+        listed = kept.tolist()
+        columns = {key: [values[i] for i in listed] for key, values in self.columns.items()}
+        return InfoColumns(self.rows[kept], columns)
 
 
 def infos_by_row(parts: Iterable[InfoColumns]) -> dict[int, dict[str, Any]]:
     """What single environments would tell, by row.
 
     Example:
-        >>> infos_by_row([InfoColumns([1, 4], {"n_tokens": [3, 2]})])
+        >>> infos_by_row([InfoColumns(np.array([1, 4]), {"n_tokens": [3, 2]})])
         {1: {'n_tokens': 3}, 4: {'n_tokens': 2}}
     """
     infos: dict[int, dict[str, Any]] = {}
     for part in parts:
+        rows = part.rows.tolist()
         for key, values in part.columns.items():
-            for row, value in zip(part.rows, values, strict=True):
+            for row, value in zip(rows, values, strict=True):
                 infos.setdefault(row, {})[key] = value
     return infos
 
@@ -50,20 +58,18 @@ def batched_infos(n_rows: int, parts: Iterable[InfoColumns]) -> dict[str, Any]:
     that have it; a key of dictionaries has a dictionary of the same form.
 
     Example:
-        >>> batched_infos(2, [InfoColumns([1], {"n_tokens": [3]})])
+        >>> batched_infos(2, [InfoColumns(np.array([1]), {"n_tokens": [3]})])
         {'_n_tokens': array([False,  True]), 'n_tokens': array([0, 3])}
     """
     batched: dict[str, Any] = {}
     for part in parts:
-        if not part.rows:
-            continue
-        rows = np.array(part.rows)
+        rows = part.rows.tolist()
         mask = np.zeros(n_rows, np.bool_)
-        mask[rows] = True
-        for key, values in part.columns.items():
+        mask[part.rows] = True
+        for key, values in part.columns.items() if rows else ():
             seen = f"_{key}"
             batched[seen] = batched[seen] | mask if seen in batched else mask.copy()
-            if isinstance(values[0], dict):
+            if type(values[0]) is dict:
                 inner = batched_infos(n_rows, _inner(part.rows, values))
                 batched[key] = _merged(batched.get(key, {}), inner)
             else:
@@ -71,25 +77,28 @@ def batched_infos(n_rows: int, parts: Iterable[InfoColumns]) -> dict[str, Any]:
     return batched
 
 
-def _put(
-    batched: dict[str, Any], key: str, n_rows: int, rows: NDArray[np.intp], values: list[Any]
-) -> None:
+def _put(batched: dict[str, Any], key: str, n_rows: int, rows: list[int], values: Any) -> None:
     """Put the values of a key at their rows."""
-    kind = type(values[0])
-    is_number = kind in (int, float, bool)
-    if key not in batched:
-        batched[key] = np.zeros(n_rows, kind) if is_number else np.empty(n_rows, object)
-    # `fromiter` takes tuples as they are, where an assignment would look into them.
-    batched[key][rows] = values if is_number else np.fromiter(values, object, len(values))
+    column = batched.get(key)
+    if column is None:
+        kind = type(values[0])
+        is_number = kind in (int, float, bool)
+        column = np.zeros(n_rows, kind) if is_number else np.empty(n_rows, object)
+        batched[key] = column
+    if len(rows) < _MANY:
+        for row, value in zip(rows, values, strict=True):
+            column[row] = value
+    else:  # `fromiter` takes tuples as they are, where an assignment would look into them
+        column[rows] = np.fromiter(values, column.dtype, len(values))
 
 
-def _inner(rows: list[int], values: list[dict[str, Any]]) -> list[InfoColumns]:
+def _inner(rows: Rows, values: list[dict[str, Any]]) -> list[InfoColumns]:
     """Dictionaries of some rows as columns, those with the same keys together."""
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, value in enumerate(values):
         groups.setdefault(tuple(value), []).append(index)
     return [
-        InfoColumns([rows[i] for i in kept], {key: [values[i][key] for i in kept] for key in keys})
+        InfoColumns(rows[kept], {key: [values[index][key] for index in kept] for key in keys})
         for keys, kept in groups.items()
     ]
 

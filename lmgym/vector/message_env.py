@@ -68,11 +68,11 @@ class MessageVectorEnv(EpisodeVectorEnv[tuple[str, ...], Sequence[str]]):
     def _final_observations(self, rows: Rows) -> dict[int, Any]:
         return {row: self._text(row) for row in rows.tolist()}
 
-    def _more_of_turns(self, rows: list[int]) -> dict[str, list[Any]]:
-        messages = [self.batch.messages(row) for row in rows]
+    def _more_of_turns(self, rows: Rows) -> dict[str, list[Any]]:
+        messages = [self.batch.messages(row) for row in rows.tolist()]
         return {"messages": [tuple(message.as_dict() for message in said) for said in messages]}
 
-    def _more_of_starts(self, rows: list[int]) -> dict[str, list[Any]]:
+    def _more_of_starts(self, rows: Rows) -> dict[str, list[Any]]:
         return self._more_of_turns(rows)
 
     def _text(self, row: int) -> str:

@@ -101,8 +101,7 @@ class Prompts:
         """The generators that replies to these rows may draw from."""
         if self.task.replies_draw:
             return [self.generator(row) for row in rows]
-        generators: list[np.random.Generator] = self._generators[rows].tolist()
-        return generators  # nothing is drawn from them
+        return [self._generators[0]] * len(rows)  # nothing is drawn from it
 
     def take(self, rows: Rows) -> Started:
         """The next openings of rows, from the split that is drawn ahead."""
@@ -182,14 +181,14 @@ class Prompts:
         # Of a block of one nothing is left once it is taken, so there is nothing to go back to.
         state = generator.bit_generator.state if self._size > 1 else {}
         openings = self.task.draw_many(generator, self._size, split=self.split)
-        start = row * self._size
-        for place, opening in enumerate(openings, start):
-            ids = self.renderer.open(opening.messages)[0]
-            if len(ids) > self._ids.shape[1]:
-                self._widen(len(ids))
-            self._ids[place, : len(ids)] = ids
-            self._ids[place, len(ids) :] = self.renderer.pad_id
-            self._lengths[place] = len(ids)
+        ids = [self.renderer.open(opening.messages)[0] for opening in openings]
+        lengths = [len(prompt) for prompt in ids]
+        if max(lengths) > self._ids.shape[1]:
+            self._widen(max(lengths))
+        width, pad = self._ids.shape[1], [self.renderer.pad_id]
+        places = slice(row * self._size, (row + 1) * self._size)
+        self._ids[places] = [prompt + pad * (width - len(prompt)) for prompt in ids]
+        self._lengths[places] = lengths
         self._blocks[row] = _Block(openings, state)
         self._used[row] = 0
 

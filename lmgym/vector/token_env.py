@@ -150,10 +150,10 @@ class ChunkVectorEnv(TokenVectorEnv):
             is_due[ended[-1]] = False
         return np.sort(np.concatenate(ended))
 
-    def _more_of_turns(self, rows: list[int]) -> dict[str, list[Any]]:
+    def _more_of_turns(self, rows: Rows) -> dict[str, list[Any]]:
         return {"n_tokens": self._counts[rows].tolist()}
 
     def _batched(self, step: RowStep[TokenObservation]) -> dict[str, Any]:
         counted = self._counts.nonzero()[0]
-        counts = InfoColumns(counted.tolist(), {"n_tokens": self._counts[counted].tolist()})
+        counts = InfoColumns(counted, {"n_tokens": self._counts[counted].tolist()})
         return super()._batched(replace(step, ended=[counts, *step.ended]))
