@@ -40,7 +40,7 @@ class SB3Args(LearnerArgs):
     """Learning rate; by default chosen by the size of a language model, and 1e-3 from scratch."""
     max_grad_norm: float = 0.5
     """Gradients are clipped to this norm."""
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[int, ...] = (128, 128)
     """Layers of the network from scratch, of the actor and of the critic each."""
     embedding_dim: int = 32
     """Numbers for each token that the network from scratch reads."""
