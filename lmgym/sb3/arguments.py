@@ -42,7 +42,7 @@ class SB3Args(LearnerArgs):
     """Gradients are clipped to this norm."""
     hidden: tuple[int, ...] = (128, 128)
     """Layers of the network from scratch, of the actor and of the critic each."""
-    embedding_dim: int = 32
+    embedding_dim: int = 16
     """Numbers for each token that the network from scratch reads."""
     window: int = 16
     """How many tokens back the network from scratch reads."""
