@@ -115,7 +115,7 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         prompts.align(rows)
         begun = self._start(rows, chosen.openings(), chosen.prefixes())
         self._waiting = self._over()
-        self._is_started = self.batch.is_started
+        self._is_started = all(map(self.batch.has_started, range(self.num_envs)))
         return self._observe(), batched_infos(self.num_envs, [begun])
 
     def step(

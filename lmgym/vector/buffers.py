@@ -7,6 +7,7 @@ never shifted, so a step costs one write a row whatever the context is.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +61,18 @@ class TokenBuffers:
         self.pad_id = pad_id
         # One cell more than the rows have: a row that waits for its reset is written there.
         self._cells: Int32s = np.full(n_rows * context + 1, pad_id, np.int32)
-        self.tokens: Int32s = self._cells[:-1].reshape(n_rows, context)
-        self.lengths: Int32s = np.zeros((n_rows, 1), np.int32)
-        self.remaining: Int32s = np.zeros((n_rows, 1), np.int32)
-        self._lengths, self._remaining = self.lengths[:, 0], self.remaining[:, 0]
+        self._lengths: Int32s = np.zeros(n_rows, np.int32)
+        self._remaining: Int32s = np.zeros(n_rows, np.int32)
+        self._set_views()
         self._first = np.arange(n_rows) * context
         self._next = np.full(n_rows, n_rows * context)  # where each row is written
         self._is_end = np.zeros(vocab_size, np.bool_)
         self._is_end[[i for i in end_ids if i < vocab_size]] = True
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore; views are made anew, because pickles and copies turn them into arrays."""
+        self.__dict__.update(state)
+        self._set_views()
 
     def append(self, ids: NDArray[np.integer], waiting: Rows | None = None) -> Rows:
         """Write one id to each row; the rows whose turn or budget this ended, in order.
@@ -159,6 +164,11 @@ class TokenBuffers:
         if copy:
             return {name: array.copy() for name, array in arrays.items()}
         return {name: _locked(array) for name, array in arrays.items()}
+
+    def _set_views(self) -> None:
+        self.tokens: Int32s = self._cells[:-1].reshape(len(self._lengths), self.context)
+        self.lengths: Int32s = self._lengths[:, None]
+        self.remaining: Int32s = self._remaining[:, None]
 
 
 def _locked(array: Int32s) -> Int32s:

@@ -140,10 +140,9 @@ class EpisodeBatch:
         if prefixes is not None or self._has_prefixes:
             self._write_prefixes(rows, prefixes or [()] * len(rows))
 
-    @property
-    def is_started(self) -> bool:
-        """Whether every row has an episode, over or not."""
-        return all(opening is not None for opening in self._openings)
+    def has_started(self, row: int) -> bool:
+        """Whether a row has an episode, over or not."""
+        return self._openings[row] is not None
 
     def opening(self, row: int) -> Opening[Any]:
         """How a row's episode started."""
@@ -200,13 +199,13 @@ class EpisodeBatch:
         drafts = self._drafts(rows)
         verdicts = self._reply(rows, drafts)
         listed = drafts.rows
-        payments = self.schedule.pay_ended(
-            verdicts, lambda due: [self.transcript(listed[index]) for index in due]
-        )
         over = [index for index, verdict in enumerate(verdicts) if verdict is not None]
         over_rows = rows if len(over) == len(verdicts) else rows[over]
         self._verdicts[rows] = np.fromiter(verdicts, object, len(verdicts))
         self.is_running[over_rows] = False
+        payments = self.schedule.pay_ended(
+            verdicts, lambda due: [self.transcript(listed[index]) for index in due]
+        )
         infos = self._infos(rows, drafts, verdicts, payments, over)
         return Finished([payment.reward for payment in payments], over_rows, infos)
 

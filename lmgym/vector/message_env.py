@@ -50,9 +50,11 @@ class MessageVectorEnv(EpisodeVectorEnv[tuple[str, ...], Sequence[str]]):
                 f"actions {actions!r:.60} are not {self.num_envs} messages; give a list with one"
                 " text for each row"
             )
-        strange = next((action for action in actions if not isinstance(action, str)), None)
-        if strange is not None:
-            raise LmgymError(f"action {strange!r} is no text; write the agent's message as a str")
+        strange = [action for action in actions if not isinstance(action, str)]
+        if strange:
+            raise LmgymError(
+                f"action {strange[0]!r} is no text; write the agent's message as a str"
+            )
         renderer = self.batch.renderer
         is_due = np.ones(self.num_envs, np.bool_)
         if waiting is not None:
@@ -76,4 +78,6 @@ class MessageVectorEnv(EpisodeVectorEnv[tuple[str, ...], Sequence[str]]):
         return self._more_of_turns(rows)
 
     def _text(self, row: int) -> str:
+        if not self.batch.has_started(row):
+            return ""  # a masked reset came first, and not to this row
         return conversation_text(self.batch.messages(row))

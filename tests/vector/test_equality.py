@@ -8,90 +8,180 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import data_equivalence
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from lmgym.registry import LEVELS, WORLDS
 
-IDS = [world for world in WORLDS if world.startswith("lmgym/")]
+from .conftest import DICE, TurnReward
+
+IDS = [*(world for world in WORLDS if world.startswith("lmgym/")), DICE]
 ROWS = 5
-STEPS = 150
+PARTS = ("observations", "rewards", "terminations", "truncations", "infos")
 
 
 def both(
     world: str,
     mode: AutoresetMode,
-    n_rows: int = ROWS,
+    *,
     batched: dict[str, Any] | None = None,
     **arguments: Any,
-) -> tuple[VectorEnv[Any, Any, Any], SyncVectorEnv]:
+) -> tuple[Any, Any]:
     """Ours, and gymnasium's over single environments."""
-    name = f"lmgym:{world}"
-    ours = gym.make_vec(
-        name, num_envs=n_rows, autoreset_mode=mode.name, **arguments, **(batched or {})
-    )
-    make = lambda: gym.make(name, disable_env_checker=True, **arguments)  # noqa: E731
-    return ours, SyncVectorEnv([make] * n_rows, autoreset_mode=mode)
+    given = {"num_envs": ROWS, "autoreset_mode": mode.name.lower(), **arguments}
+    ours = gym.make_vec(world, **given, **(batched or {}))
+
+    def make() -> gym.Env[Any, Any]:
+        return gym.make(world, disable_env_checker=True, **arguments)
+
+    return ours, SyncVectorEnv([make] * ROWS, autoreset_mode=mode)
 
 
-def action_of(level: str, rng: np.random.Generator, n_rows: int, n_choices: int, end: int) -> Any:
-    """Random actions of all rows; a sixth of the ids end the turn."""
-    shape = (n_rows, 4)
-    ids = rng.integers(n_choices, size=shape)
-    ids[rng.random(shape) < 1 / 6] = end
+def random_actions(env: Any, level: str, rng: np.random.Generator) -> Any:
+    """Actions of all rows; a sixth of the ids end the turn."""
+    if level == "message":
+        texts = [
+            str(rng.integers(1, 120)) if rng.random() < 0.8 else "\u00fc?" for _ in range(ROWS)
+        ]
+        return tuple(texts)
+    alphabet = env.alphabet
+    size = 262 if alphabet is None else len(alphabet)
+    ids = rng.integers(size, size=(ROWS, 4))
+    ids[rng.random(ids.shape) < 1 / 6] = 257 if alphabet is None else size - 1
     if level == "token":
         return ids[:, 0]
-    if level == "chunk":
-        ids[:, 1:][rng.random((n_rows, 3)) < 1 / 6] = n_choices
-        return ids
-    return tuple(
-        str(rng.integers(1, 120)) if rng.random() < 0.8 else "\u00fc?" for _ in range(n_rows)
-    )
+    ids[:, 1:][rng.random((ROWS, 3)) < 1 / 6] = size
+    return ids
 
 
 def assert_equal(one: Any, other: Any, what: str) -> None:
     assert data_equivalence(one, other, exact=True), f"{what}:\n{one}\n{other}"
 
 
-def play(
-    ours: Any,
-    theirs: Any,
-    level: str,
-    mode: AutoresetMode,
-    seed: int,
-    steps: int = STEPS,
-    n_choices: int = 262,
-    end: int = 257,
-) -> int:
-    """Play both; how many episodes ended."""
+def play(ours: Any, theirs: Any, level: str, mode: AutoresetMode, seed: int, steps: int) -> int:
+    """Play both, comparing all they return; how many episodes ended."""
     rng = np.random.default_rng(seed)
-    assert_equal(ours.reset(seed=seed), theirs.reset(seed=seed), "reset")
     n_ended = 0
     for number in range(steps):
-        actions = action_of(level, rng, ours.num_envs, n_choices, end)
+        actions = random_actions(ours, level, rng)
         one, other = ours.step(actions), theirs.step(actions)
-        for name, mine, their in zip(
-            ("observations", "rewards", "terminations", "truncations", "infos"),
-            one,
-            other,
-            strict=True,
-        ):
+        for name, mine, their in zip(PARTS, one, other, strict=True):
             assert_equal(mine, their, f"{name} of step {number}")
         over = one[2] | one[3]
         n_ended += int(over.sum())
         if mode is AutoresetMode.DISABLED and over.any():
-            assert_equal(
-                ours.reset(options={"reset_mask": over}),
-                theirs.reset(options={"reset_mask": over.copy()}),
-                f"masked reset after step {number}",
-            )
+            mine = ours.reset(options={"reset_mask": over})
+            their = theirs.reset(options={"reset_mask": over.copy()})
+            assert_equal(mine, their, f"masked reset after step {number}")
     return n_ended
+
+
+def play_anew(ours: Any, theirs: Any, level: str, mode: AutoresetMode, seed: int = 3) -> int:
+    assert_equal(ours.reset(seed=seed), theirs.reset(seed=seed), "reset")
+    return play(ours, theirs, level, mode, seed, steps=150)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("world", IDS)
+def test_equals_single_environments(
+    world: str, level: str, mode: AutoresetMode, compiled: bool
+) -> None:
+    ours, theirs = both(world, mode, level=level, batched={"compiled": compiled})
+    assert ours.observation_space == theirs.observation_space
+    assert ours.action_space == theirs.action_space
+    assert ours.metadata == theirs.metadata
+    assert play_anew(ours, theirs, level, mode) > ROWS
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)
 @pytest.mark.parametrize("level", LEVELS)
+def test_equals_single_environments_that_are_truncated(level: str, mode: AutoresetMode) -> None:
+    ours, theirs = both("lmgym/GuessNumber-v0", mode, level=level, max_episode_steps=4)
+    assert play_anew(ours, theirs, level, mode) > ROWS
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("world", [DICE, "lmgym/GuessNumber-v0"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_equals_single_environments_that_pay_turns(
+    world: str, level: str, mode: AutoresetMode
+) -> None:
+    ours, theirs = both(world, mode, level=level, reward=TurnReward())
+    assert play_anew(ours, theirs, level, mode) > ROWS
+
+
+@pytest.mark.parametrize("reward", [None, lambda prompts, completions: map_lengths(completions)])
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_equals_single_environments_under_other_rewards(reward: Any, mode: AutoresetMode) -> None:
+    ours, theirs = both("lmgym/Math-v0", mode, reward=reward)
+    assert play_anew(ours, theirs, "token", mode) > ROWS
+
+
+def map_lengths(completions: list[str]) -> list[float | None]:
+    """Unscored where nothing was written."""
+    return [float(len(text)) or None for text in completions]
+
+
+@pytest.mark.parametrize("level", ["token", "chunk"])
+@pytest.mark.parametrize("choice", [{"alphabet": "digits"}, {"mask": "digits"}])
+def test_equals_single_environments_with_an_alphabet(level: str, choice: dict[str, Any]) -> None:
+    ours, theirs = both("lmgym/Math-v0", AutoresetMode.SAME_STEP, level=level, **choice)
+    assert play_anew(ours, theirs, level, AutoresetMode.SAME_STEP) > ROWS
+    masks = theirs.call("action_masks")
+    np.testing.assert_array_equal(ours.action_masks(), np.stack(masks))
+
+
 @pytest.mark.parametrize("world", IDS)
-def test_equals_single_environments(world: str, level: str, mode: AutoresetMode) -> None:
-    ours, theirs = both(world, mode, level=level)
-    assert ours.observation_space == theirs.observation_space
-    assert ours.action_space == theirs.action_space
-    assert play(ours, theirs, level, mode, seed=3) > ROWS
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"split": "test"},
+        {"prefix_ids": [49, 50]},
+        {"prefix_ids": np.array([49])},
+        {"split": "validation", "prefix_ids": [49]},
+    ],
+)
+def test_options_of_reset_mean_the_same(world: str, options: dict[str, Any]) -> None:
+    mode = AutoresetMode.NEXT_STEP
+    ours, theirs = both(world, mode)
+    play_anew(ours, theirs, "token", mode)
+    assert_equal(ours.reset(options=options), theirs.reset(options=dict(options)), "reset")
+    play(ours, theirs, "token", mode, seed=8, steps=60)
+    seeded = ours.reset(seed=4, options=options), theirs.reset(seed=4, options=dict(options))
+    assert_equal(*seeded, "seeded reset")
+    assert play(ours, theirs, "token", mode, seed=9, steps=60) > 0
+
+
+@pytest.mark.parametrize("seed", [[5, 5, None, 9, 0], [1, 2, 3, 4, 5]])
+def test_rows_can_be_seeded_one_by_one(seed: list[int | None]) -> None:
+    mode = AutoresetMode.SAME_STEP
+    ours, theirs = both("lmgym/Math-v0", mode)
+    assert_equal(ours.reset(seed=1), theirs.reset(seed=1), "reset")
+    play(ours, theirs, "token", mode, seed=0, steps=40)
+    assert_equal(ours.reset(seed=seed), theirs.reset(seed=seed), "seeded reset")
+    play(ours, theirs, "token", mode, seed=1, steps=40)
+
+
+def test_masked_resets_leave_the_other_rows_alone() -> None:
+    mode = AutoresetMode.NEXT_STEP
+    ours, theirs = both(DICE, mode)
+    assert_equal(ours.reset(seed=1), theirs.reset(seed=1), "reset")
+    for number in range(12):
+        play(ours, theirs, "token", mode, seed=number, steps=7)
+        mask = np.arange(ROWS) % 3 == number % 3
+        mine = ours.reset(seed=number, options={"reset_mask": mask})
+        their = theirs.reset(seed=number, options={"reset_mask": mask.copy()})
+        assert_equal(mine, their, f"masked reset {number}")
+    play(ours, theirs, "token", mode, seed=99, steps=60)
+
+
+@pytest.mark.parametrize("world", ["lmgym/Math-v0", DICE])
+def test_generators_and_seeds_of_rows_are_those_of_single_environments(world: str) -> None:
+    mode = AutoresetMode.NEXT_STEP
+    ours, theirs = both(world, mode)
+    play_anew(ours, theirs, "token", mode)
+    assert ours.np_random_seed == theirs.np_random_seed
+    draws = [[int(rng.integers(1 << 40)) for rng in env.np_random] for env in (ours, theirs)]
+    assert draws[0] == draws[1]
+    play(ours, theirs, "token", mode, seed=5, steps=60)
