@@ -12,9 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -27,11 +25,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-import lmgym
 from lmgym.commands.arguments import parse_options
 from lmgym.commands.files import check_file, write_json, write_text
+from lmgym.commands.running import INTERRUPTED, run_train
 from lmgym.errors import LmgymError
-from lmgym.training.records import versions
+from lmgym.training.records import cpu_name, versions
 from lmgym.training.runs import read_metrics
 from lmgym.training.uncertainty import mean_interval, permutation_test
 
@@ -54,7 +52,6 @@ LEAST_SHARE_OF_SEEDS = 0.8
 
 _RECORD, _WALL = "lmgym.json", "wall_seconds.json"
 _COLORS = {"main": "#1f5fa8", "shuffled": "#c0392b", "samples": "#8a6d3b"}
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -138,24 +135,12 @@ def run_job(job: str, seed: int, args: MainJobArgs) -> Result:
     start = time.perf_counter()
     code = run_train(words)
     wall_seconds = time.perf_counter() - start
-    if code == _INTERRUPTED:
+    if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code != 0:
         raise LmgymError(f"{job} with seed {seed} failed, exit code {code}; see {folder}")
     write_json(folder / _WALL, {"wall_seconds": wall_seconds})
     return read_result(folder, job, seed)
-
-
-def run_train(words: Sequence[str]) -> int:
-    """Run `lmgym train` in a process of its own; returns its exit code."""
-    root = str(Path(lmgym.__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "lmgym.cli", "train", *words]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
-    try:
-        return process.wait()
-    except KeyboardInterrupt:  # the process got the signal too, and saves what it has
-        return process.wait() and _INTERRUPTED
 
 
 def folder_of(runs: Path, job: str, seed: int) -> Path:
@@ -216,14 +201,6 @@ def _p_value(main_runs: Sequence[Result], controls: Sequence[Result]) -> float:
     """Of the main job's greedy accuracy being no better than the control's, by permutation."""
     first, second = ([run.greedy_after for run in runs] for runs in (main_runs, controls))
     return permutation_test(first, second, np.random.default_rng(0), alternative="greater")
-
-
-def cpu_name() -> str:
-    """The processor's model."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
 
 
 _HEAD = (

@@ -136,6 +136,17 @@ class SB3Session(BaseSession):
     def _validation_split(self) -> str:
         return self.bench.args.validate_on
 
+    def _further_figures(self) -> dict[str, Any]:
+        """What it knows of the problems it was trained on, where that is what counts."""
+        if self.bench.args.validate_on != "train":
+            return {}
+        found = self._measure("train", *self._limits(is_test=True), is_shown=True)
+        shares = [f"greedy {found.greedy:.1%}"]
+        if found.pass_at_1 is not None:
+            shares.append(f"sampled {found.pass_at_1:.1%}")
+        self.say(f"on {found.n} training problems: {', '.join(shares)}")
+        return {"train_after": found.as_dict()}
+
     def _is_better(self, score: float) -> bool:
         return score >= self._best  # of equals the later one: it has seen more
 

@@ -93,6 +93,10 @@ class BaseSession(ABC):
         """What checkpoints are chosen by."""
         return "validation"
 
+    def _further_figures(self) -> dict[str, Any]:
+        """What else is measured of the best checkpoint, by name."""
+        return {}
+
     def _is_better(self, score: float) -> bool:
         """Whether a checkpoint of this score takes the place of the best so far."""
         return score > self._best
@@ -173,7 +177,7 @@ class BaseSession(ABC):
         best = self.run.path / "best"
         self._take_back(best)
         before, after = self._figures["before"], self._evaluate("test").as_dict()
-        self._figures["after"] = after
+        self._figures |= {"after": after, **self._further_figures()}
         self._record("finished")
         self.run.plot_curve(before=before, after=after)
         title = f"{self.run.env}, test split, {self._n_updates} updates in {self._seconds:.0f} s"
@@ -215,17 +219,20 @@ class BaseSession(ABC):
 
     def _evaluate(self, split: str) -> Evaluation:
         is_test = split == "test"
+        return self._measure(split, *self._limits(is_test), is_shown=is_test)
+
+    def _measure(self, split: str, limit: int, samples: int, *, is_shown: bool) -> Evaluation:
+        """The first `limit` problems of a split, with a progress bar on a terminal."""
         console = self._display.console
-        is_shown = is_test and console.is_terminal
-        with Progress(console=console, transient=True, disable=not is_shown) as bar:
-            task = bar.add_task("test split")
+        is_drawn = is_shown and console.is_terminal
+        with Progress(console=console, transient=True, disable=not is_drawn) as bar:
+            task = bar.add_task(f"{split} split")
 
             def show(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
                 if self._interrupt.interrupted:
                     raise KeyboardInterrupt
 
-            limit, samples = self._limits(is_test)
             return evaluate(
                 self._evaluator,
                 torch.Generator().manual_seed(self.args.seed + 1),

@@ -16,7 +16,7 @@ from typing import Any
 
 from lmgym import __version__
 
-__all__ = ["plain_value", "run_facts", "versions"]
+__all__ = ["cpu_name", "plain_value", "run_facts", "versions"]
 
 _PACKAGES = ("torch", "transformers", "gymnasium", "numpy")
 
@@ -48,6 +48,14 @@ def versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = None
     return found
+
+
+def cpu_name() -> str:
+    """The processor's model."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def plain_value(value: Any) -> Any:
