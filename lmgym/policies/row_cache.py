@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lmgym.errors import LmgymError
@@ -18,6 +20,9 @@ from lmgym.policies.llama_layers import LlamaLayers, supports
 from lmgym.policies.weight_stamp import WeightStamp
 
 __all__ = ["RowDecoder"]
+
+Lengths = NDArray[np.int64]
+Rows = NDArray[np.bool_]
 
 _BLOCK = 64
 """Columns that the cache grows by at least."""
@@ -68,14 +73,14 @@ class RowDecoder:
         Returns:
             Shape (N, C), without gradient.
         """
-        _check(tokens, lengths)
-        device = self.model.device
+        ends: Lengths = lengths.cpu().numpy().astype(np.int64)
+        _check(tokens, ends)
         with torch.inference_mode():
-            tokens, lengths = tokens.to(device), lengths.to(device, torch.long)
+            tokens = tokens.to(self.model.device)
             hidden = (
-                self._rows_for(len(tokens)).read(tokens, lengths)
+                self._rows_for(len(tokens)).read(tokens, ends)
                 if self._is_llama
-                else _read_anew(self.model, self.pad_id, tokens, lengths)
+                else _read_anew(self.model, self.pad_id, tokens, ends)
             )
         return hidden.clone()  # one that a learner may go on from
 
@@ -83,8 +88,7 @@ class RowDecoder:
         """Give rows the cache of others, shapes (K,), for the ids that they are about to have."""
         if self._rows is not None:
             with torch.inference_mode():
-                device = self._rows.lengths.device
-                self._rows.fork(sources.to(device), targets.to(device))
+                self._rows.fork(sources.cpu(), targets.cpu())
 
     def forget(self) -> None:
         """Read everything again the next time, with the weights as they are then."""
@@ -99,14 +103,17 @@ class RowDecoder:
 
 
 class _LlamaRows:
-    """Keys and values of a fixed number of rows, and the ids that they belong to."""
+    """Keys and values of a fixed number of rows, and the ids that they belong to.
+
+    What is decided from row to row is decided on the CPU, in NumPy: its calls are the cheaper ones,
+    and a GPU is waited for once.
+    """
 
     def __init__(self, llama: LlamaLayers, n_rows: int) -> None:
         device = llama.device
         self.llama = llama
         self.seen = torch.empty(n_rows, 0, dtype=torch.int32, device=device)  # (N, capacity)
-        self.lengths = torch.zeros(n_rows, dtype=torch.long, device=device)
-        self.longest = 0
+        self.lengths: Lengths = np.zeros(n_rows, np.int64)
         self.bias = torch.empty(n_rows, 0, dtype=llama.dtype, device=device)  # as `seen`: 0, -inf
         shape = (n_rows, llama.kv_heads, 0, llama.width)  # (N, kv_heads, capacity, width)
         self.keys = [torch.empty(shape, dtype=llama.dtype, device=device) for _ in llama.layers]
@@ -116,52 +123,58 @@ class _LlamaRows:
         self.heads = torch.arange(n_rows * llama.kv_heads, device=device).view(n_rows, -1)
         self.cos = self.sin = torch.empty(0)
 
-    def read(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+    def read(self, tokens: Tensor, ends: Lengths) -> Tensor:
         """Take what is new in the rows; their hidden states, shape (N, C)."""
-        steps, others = self._news(tokens, lengths)
-        n_steps, n_others = torch.stack([steps, others]).sum(1).tolist()
-        if 4 * n_steps < len(tokens):  # few enough to leave the rest alone
-            others, n_steps, n_others = steps | others, 0, n_steps + n_others
-        self._reserve(max(int(lengths.max()), self.longest) + 1)
-        if n_others:
-            self._read_rows(others.nonzero().squeeze(1), tokens, lengths)
+        steps, others = self._news(tokens, ends)
+        n_steps = int(np.count_nonzero(steps))
+        if 4 * n_steps < len(steps):  # few enough to leave the rest alone
+            others, n_steps = steps | others, 0
+        self._reserve(max(int(ends.max()), int(self.lengths.max())) + 1)
+        if others.any():
+            self._read_rows(others.nonzero()[0], tokens, ends)
         if n_steps:
-            self._step(tokens, steps, is_whole=n_steps == len(tokens))
-        self.longest = int(self.lengths.max())
+            self._step(tokens, None if n_steps == len(steps) else steps)
         return self.hidden
 
     def fork(self, sources: Tensor, targets: Tensor) -> None:
         """Copy what is known of some rows to others."""
-        for kept in (self.lengths, self.seen, self.bias, self.hidden):
+        self.lengths[targets.numpy()] = self.lengths[sources.numpy()]
+        device = self.llama.device
+        sources, targets = sources.to(device), targets.to(device)
+        longest = int(self.lengths.max())
+        for kept in (self.seen, self.bias, self.hidden):
             kept[targets] = kept[sources]
         for cache in (*self.keys, *self.values):
-            known = cache[:, :, : self.longest]
-            known[targets] = known[sources]
+            cache[targets, :, :longest] = cache[sources, :, :longest]
 
-    def _news(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _news(self, tokens: Tensor, ends: Lengths) -> tuple[Rows, Rows]:
         """Which rows have one id more than was read, and which have changed otherwise."""
-        width = min(self.longest, tokens.shape[1])
-        agreeing = (tokens[:, :width] == self.seen[:, :width]).sum(1)
-        more = lengths - self.lengths
+        width = min(int(self.lengths.max()), tokens.shape[1])
+        agreeing = (tokens[:, :width] == self.seen[:, :width]).sum(1).cpu().numpy()
+        more = ends - self.lengths
         goes_on = agreeing == self.lengths
-        return goes_on & (more == 1), ~(goes_on & ((more == 0) | (more == 1)))
+        steps = goes_on & (more == 1)
+        return steps, ~steps & ~(goes_on & (more == 0))
 
-    def _step(self, tokens: Tensor, steps: Tensor, *, is_whole: bool) -> None:
-        """Read one id in each row of `steps`.
+    def _step(self, tokens: Tensor, steps: Rows | None) -> None:
+        """Read one id in each row of `steps`, or in all.
 
         The other rows go along and are left as they were: what they compute lands behind their
         last id, where nobody reads.
         """
-        llama, at = self.llama, self.lengths
-        new = tokens.gather(1, at.clamp(max=tokens.shape[1] - 1)[:, None])
-        if not is_whole:
-            new = new.masked_fill(~steps[:, None], 0)
-        is_read = torch.where(steps, 0.0, -torch.inf).to(self.bias.dtype)
-        self.bias.scatter_(1, at[:, None], is_read[:, None])
-        seen = slice(int(at.max()) + 1)
-        bias = llama.score_bias(self.bias[:, seen])
+        llama, at = self.llama, self._put(self.lengths)
+        column, place = at.clamp(max=tokens.shape[1] - 1)[:, None], at[:, None]
+        new, is_step = tokens.gather(1, column).int(), None
+        if steps is not None:
+            is_step = self._put(steps)[:, None]
+            new = new.masked_fill(~is_step, 0)
+        self._mark(place, new, is_step)
+        seen = slice(int(self.lengths.max()) + 1)
+        bias = None
+        if self.lengths.min() + 1 < seen.stop:
+            bias = llama.score_bias(self.bias[:, seen])
         cos, sin = self.cos.index_select(0, at)[:, None], self.sin.index_select(0, at)[:, None]
-        places = self._places(self.heads, at[:, None])
+        places = self._places(self.heads, place)
         x = llama.embed(new[:, 0])  # (N, C)
         for layer, keys, values in zip(llama.layers, self.keys, self.values, strict=True):
             q, k, v = llama.qkv(x, layer, cos, sin, (len(x),))  # (N, heads, width)
@@ -170,25 +183,35 @@ class _LlamaRows:
             attended = llama.attend(q, keys[:, :, seen], values[:, :, seen], bias)
             x = llama.after(x, attended, layer)
         hidden = llama.final_norm(x)
-        self.hidden = hidden if is_whole else torch.where(steps[:, None], hidden, self.hidden)
-        self.seen.scatter_(1, at[:, None], new.int().masked_fill(~steps[:, None], _UNREAD))
-        self.lengths = at + steps
+        self.hidden = hidden if is_step is None else torch.where(is_step, hidden, self.hidden)
+        self.lengths = self.lengths + (1 if steps is None else steps)
 
-    def _read_rows(self, rows: Tensor, tokens: Tensor, lengths: Tensor) -> None:
+    def _mark(self, place: Tensor, new: Tensor, is_step: Tensor | None) -> None:
+        """Remember that ids were read, all of shape (N, 1), where there was one to read."""
+        if is_step is None:
+            self.bias.scatter_(1, place, 0.0)
+        else:
+            is_read = torch.where(is_step, 0.0, -torch.inf).to(self.bias.dtype)
+            self.bias.scatter_(1, place, is_read)
+            new = new.masked_fill(~is_step, _UNREAD)
+        self.seen.scatter_(1, place, new)
+
+    def _read_rows(self, rows: Lengths, tokens: Tensor, ends: Lengths) -> None:
         """Read what these rows do not share with what they were, in batches of similar sizes."""
-        width = min(self.longest, tokens.shape[1])
-        agrees = tokens[rows, :width] == self.seen[rows, :width]
-        ends = lengths[rows]
-        starts = torch.minimum(agrees.cumprod(1).sum(1), ends - 1)
-        counts, order = (ends - starts).sort(descending=True)
-        rows, starts, ends = rows[order], starts[order], ends[order]
-        first, most = 0, counts.tolist()
-        while first < len(rows):
-            some = slice(first, first + max(1, _READ_AT_ONCE // most[first]))
-            self._read_batch(rows[some], tokens[rows[some]], starts[some], ends[some])
-            first = some.stop
+        chosen = self._put(rows)
+        tokens, ends = tokens[chosen], ends[rows]
+        width = min(int(self.lengths.max()), tokens.shape[1])
+        agrees = tokens[:, :width] == self.seen[chosen, :width]
+        starts = np.minimum(agrees.cumprod(1).sum(1).cpu().numpy(), ends - 1)
+        order = np.argsort(starts - ends, kind="stable")
+        while len(order):
+            most = int(ends[order[0]] - starts[order[0]])
+            some, order = np.split(order, [max(1, _READ_AT_ONCE // most)])
+            batch = (rows[some], starts[some], ends[some])
+            self._read_batch(tokens[self._put(some)], *map(self._put, batch))
+            self.lengths[rows[some]] = ends[some]
 
-    def _read_batch(self, rows: Tensor, tokens: Tensor, starts: Tensor, ends: Tensor) -> None:
+    def _read_batch(self, tokens: Tensor, rows: Tensor, starts: Tensor, ends: Tensor) -> None:
         """Read the ids from `starts` to `ends`, both of shape (R,), of rows with these tokens."""
         llama, device = self.llama, self.llama.device
         count, longest = int((ends - starts).max()), int(ends.max())
@@ -219,7 +242,9 @@ class _LlamaRows:
         self.bias[rows] = torch.where(is_read, 0.0, -torch.inf).to(self.bias.dtype)
         known = F.pad(tokens, (0, max(0, is_read.shape[1] - tokens.shape[1])))
         self.seen[rows] = known[:, : is_read.shape[1]].int().masked_fill(~is_read, _UNREAD)
-        self.lengths[rows] = ends
+
+    def _put(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self.llama.device)
 
     def _places(self, heads: Tensor, positions: Tensor) -> Tensor:
         """Where keys and values of some positions lie, in the order of `qkv`."""
@@ -227,10 +252,11 @@ class _LlamaRows:
 
     def _reserve(self, columns: int) -> None:
         """Make room for so many ids a row."""
-        extra = columns - self.seen.shape[1]
-        if extra <= 0:
+        capacity = self.seen.shape[1]
+        if columns <= capacity:
             return
-        extra = max(extra, _BLOCK, self.seen.shape[1] // 2)
+        # An odd number: at powers of two the new keys of all rows fall on the same cache lines.
+        extra = (max(columns, capacity + _BLOCK, capacity * 3 // 2) | 1) - capacity
         self.seen = F.pad(self.seen, (0, extra), value=_UNREAD)
         self.bias = F.pad(self.bias, (0, extra), value=-torch.inf)
         self.keys = [F.pad(keys, (0, 0, 0, extra)) for keys in self.keys]
@@ -244,10 +270,10 @@ def _write(cache: Tensor, places: Tensor, new: Tensor) -> None:
     cache.view(-1, width).index_copy_(0, places, new.reshape(-1, width))
 
 
-def _read_anew(model: Any, pad_id: int, tokens: Tensor, lengths: Tensor) -> Tensor:
+def _read_anew(model: Any, pad_id: int, tokens: Tensor, ends: Lengths) -> Tensor:
     """The hidden states by a plain forward; padding on the right is in nobody's past."""
-    width = int(lengths.max())
-    mask = torch.arange(width, device=tokens.device) < lengths[:, None]
+    width = int(ends.max())
+    mask = torch.from_numpy(np.arange(width) < ends[:, None]).to(tokens.device)
     ids = tokens[:, :width].long().masked_fill(~mask, pad_id)
     base = (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
     takes = accepted(base)
@@ -260,13 +286,14 @@ def _read_anew(model: Any, pad_id: int, tokens: Tensor, lengths: Tensor) -> Tens
     return torch.cat(hidden)
 
 
-def _check(tokens: Tensor, lengths: Tensor) -> None:
+def _check(tokens: Tensor, ends: Lengths) -> None:
     """Raise where the rows make no sense."""
-    if tokens.dim() != 2 or lengths.shape != tokens.shape[:1] or not len(lengths):
+    if tokens.dim() != 2 or ends.shape != tokens.shape[:1] or not len(ends):
         raise LmgymError(
-            f"tokens of shape {tuple(tokens.shape)} and lengths of shape {tuple(lengths.shape)};"
+            f"tokens of shape {tuple(tokens.shape)} and lengths of shape {ends.shape};"
             " give them as (N, context) and (N,), N at least 1"
         )
-    least, most = (int(end) for end in lengths.aminmax())
-    if not 1 <= least <= most <= tokens.shape[1]:
-        raise LmgymError(f"lengths go from {least} to {most}; a row has 1 to {tokens.shape[1]} ids")
+    if not 1 <= ends.min() <= ends.max() <= tokens.shape[1]:
+        raise LmgymError(
+            f"lengths go from {ends.min()} to {ends.max()}; a row has 1 to {tokens.shape[1]} ids"
+        )
