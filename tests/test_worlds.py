@@ -16,6 +16,9 @@ from lmgym.testing.case import view_of
 
 IDS = [world for world in WORLDS if world.startswith("lmgym/")]
 FAST_CHECKS = [check for check in CHECKS if check != "growth"]
+WITH_ALPHABET = [
+    check for check in FAST_CHECKS if check not in ("budget", "garbage", "levels")
+]  # these write what an alphabet lacks
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "one letter": ("lmgym/Copy-v0", {"length": 1}),
     "long texts": ("lmgym/Copy-v0", {"length": 64}),
@@ -51,6 +54,14 @@ def test_does_not_grow_over_a_thousand_episodes(world: str) -> None:
 def test_keeps_its_promises_with_arguments(variant: str, check: str) -> None:
     world, arguments = VARIANTS[variant]
     run_check(check, world, **arguments)
+
+
+@pytest.mark.parametrize("level", ["token", "chunk"])
+@pytest.mark.parametrize("check", WITH_ALPHABET)
+@pytest.mark.parametrize("world", IDS)
+def test_keeps_its_promises_with_an_alphabet(world: str, check: str, level: str) -> None:
+    alphabet = next(iter(WORLDS[world].task_class.alphabets))
+    run_check(check, world, level=level, alphabet=alphabet)
 
 
 @pytest.mark.parametrize("check", [check for check in FAST_CHECKS if check != "spec"])

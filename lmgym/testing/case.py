@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, SupportsFloat
 
@@ -12,7 +12,7 @@ from gymnasium.utils.env_checker import data_equivalence
 
 from lmgym.base_env import EpisodeEnv
 from lmgym.registry import WorldSpec
-from lmgym.token_env import ChunkEnv
+from lmgym.token_env import ChunkEnv, TokenEnv
 
 __all__ = ["Case", "Env", "Step", "assert_same", "view_of"]
 
@@ -75,17 +75,19 @@ class Case:
 
     def actions_for(self, view: EpisodeEnv[Any, Any], ids: list[int]) -> list[Any]:
         """The actions that write `ids`, at the levels whose actions are ids."""
+        known = _known_ids(view)
+        choices = [known.index(token) for token in ids]
         if self.level == "token":
-            return list(ids)
-        size, stop = _chunk_size(view), view.episode.renderer.vocab_size
-        chunks = [ids[i : i + size] for i in range(0, len(ids), size)]
+            return choices
+        size, stop = _chunk_size(view), len(known)
+        chunks = [choices[i : i + size] for i in range(0, len(choices), size)]
         return [np.array(chunk + [stop] * (size - len(chunk))) for chunk in chunks]
 
     def random_action(self, view: EpisodeEnv[Any, Any], rng: np.random.Generator) -> Any:
         """Any id may come up; one in six ends the turn."""
-        renderer = view.episode.renderer
+        renderer, known = view.episode.renderer, _known_ids(view)
         n = int(rng.integers(12 if self.level == "message" else _chunk_size(view))) + 1
-        ids = [int(i) for i in rng.integers(renderer.vocab_size, size=n)]
+        ids = [known[int(i)] for i in rng.integers(len(known), size=n)]
         if self.level == "message":
             return renderer.decode(ids)
         ends = rng.random(n) < 1 / 6
@@ -94,15 +96,15 @@ class Case:
 
     def written_by(self, view: EpisodeEnv[Any, Any], action: Any) -> list[int]:
         """The ids that `action` is about to write, up to the turn's end and the budget's."""
-        episode = view.episode
-        end_ids, vocab = episode.renderer.end_ids, episode.renderer.vocab_size
+        episode, known = view.episode, _known_ids(view)
         if self.level == "message":
             ids = [*episode.renderer.encode(action), episode.renderer.end_id]
         else:
-            ids = [int(i) for i in np.atleast_1d(action)]
-        stops = [n for n, i in enumerate(ids) if i == vocab]
-        ends = [n + 1 for n, i in enumerate(ids) if i in end_ids]
-        return ids[: min([episode.remaining, *stops, *ends])]
+            choices = [int(i) for i in np.atleast_1d(action)]
+            stop = choices.index(len(known)) if len(known) in choices else len(choices)
+            ids = [known[choice] for choice in choices[:stop]]
+        ends = [n + 1 for n, i in enumerate(ids) if i in episode.renderer.end_ids]
+        return ids[: min([episode.remaining, *ends])]
 
 
 def view_of(env: Env) -> EpisodeEnv[Any, Any]:
@@ -110,6 +112,14 @@ def view_of(env: Env) -> EpisodeEnv[Any, Any]:
     view = env.unwrapped
     assert isinstance(view, EpisodeEnv), f"{view} is no EpisodeEnv"
     return view
+
+
+def _known_ids(view: EpisodeEnv[Any, Any]) -> Sequence[int]:
+    """The id that each action writes."""
+    alphabet = view.alphabet if isinstance(view, TokenEnv) else None
+    if alphabet is None:
+        return range(view.episode.renderer.vocab_size)
+    return list(map(int, alphabet))
 
 
 def _chunk_size(view: EpisodeEnv[Any, Any]) -> int:

@@ -7,16 +7,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from lmgym.registry import LEVELS, WORLDS
+from lmgym.testing.vector_checks import assert_same_batch, compare_steps
 
 from .conftest import DICE, TurnReward
 
 IDS = [*(world for world in WORLDS if world.startswith("lmgym/")), DICE]
 ROWS = 5
-PARTS = ("observations", "rewards", "terminations", "truncations", "infos")
 
 
 def both(
@@ -53,31 +52,18 @@ def random_actions(env: Any, level: str, rng: np.random.Generator) -> Any:
     return ids
 
 
-def assert_equal(one: Any, other: Any, what: str) -> None:
-    assert data_equivalence(one, other, exact=True), f"{what}:\n{one}\n{other}"
-
-
-def play(ours: Any, theirs: Any, level: str, mode: AutoresetMode, seed: int, steps: int) -> int:
+def play(ours: Any, theirs: Any, level: str, seed: int, steps: int) -> int:
     """Play both, comparing all they return; how many episodes ended."""
-    rng = np.random.default_rng(seed)
-    n_ended = 0
-    for number in range(steps):
-        actions = random_actions(ours, level, rng)
-        one, other = ours.step(actions), theirs.step(actions)
-        for name, mine, their in zip(PARTS, one, other, strict=True):
-            assert_equal(mine, their, f"{name} of step {number}")
-        over = one[2] | one[3]
-        n_ended += int(over.sum())
-        if mode is AutoresetMode.DISABLED and over.any():
-            mine = ours.reset(options={"reset_mask": over})
-            their = theirs.reset(options={"reset_mask": over.copy()})
-            assert_equal(mine, their, f"masked reset after step {number}")
-    return n_ended
+
+    def draw(rng: np.random.Generator) -> Any:
+        return random_actions(ours, level, rng)
+
+    return compare_steps(ours, theirs, draw, seed=seed, steps=steps)
 
 
-def play_anew(ours: Any, theirs: Any, level: str, mode: AutoresetMode, seed: int = 3) -> int:
-    assert_equal(ours.reset(seed=seed), theirs.reset(seed=seed), "reset")
-    return play(ours, theirs, level, mode, seed, steps=150)
+def play_anew(ours: Any, theirs: Any, level: str, seed: int = 3) -> int:
+    assert_same_batch(ours.reset(seed=seed), theirs.reset(seed=seed), "reset")
+    return play(ours, theirs, level, seed, steps=150)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -91,14 +77,14 @@ def test_equals_single_environments(
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space
     assert ours.metadata == theirs.metadata
-    assert play_anew(ours, theirs, level, mode) > ROWS
+    assert play_anew(ours, theirs, level) > ROWS
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)
 @pytest.mark.parametrize("level", LEVELS)
 def test_equals_single_environments_that_are_truncated(level: str, mode: AutoresetMode) -> None:
     ours, theirs = both("lmgym/GuessNumber-v0", mode, level=level, max_episode_steps=4)
-    assert play_anew(ours, theirs, level, mode) > ROWS
+    assert play_anew(ours, theirs, level) > ROWS
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)
@@ -108,14 +94,14 @@ def test_equals_single_environments_that_pay_turns(
     world: str, level: str, mode: AutoresetMode
 ) -> None:
     ours, theirs = both(world, mode, level=level, reward=TurnReward())
-    assert play_anew(ours, theirs, level, mode) > ROWS
+    assert play_anew(ours, theirs, level) > ROWS
 
 
 @pytest.mark.parametrize("reward", [None, lambda prompts, completions: map_lengths(completions)])
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_equals_single_environments_under_other_rewards(reward: Any, mode: AutoresetMode) -> None:
     ours, theirs = both("lmgym/Math-v0", mode, reward=reward)
-    assert play_anew(ours, theirs, "token", mode) > ROWS
+    assert play_anew(ours, theirs, "token") > ROWS
 
 
 def map_lengths(completions: list[str]) -> list[float | None]:
@@ -127,7 +113,7 @@ def map_lengths(completions: list[str]) -> list[float | None]:
 @pytest.mark.parametrize("choice", [{"alphabet": "digits"}, {"mask": "digits"}])
 def test_equals_single_environments_with_an_alphabet(level: str, choice: dict[str, Any]) -> None:
     ours, theirs = both("lmgym/Math-v0", AutoresetMode.SAME_STEP, level=level, **choice)
-    assert play_anew(ours, theirs, level, AutoresetMode.SAME_STEP) > ROWS
+    assert play_anew(ours, theirs, level) > ROWS
     masks = theirs.call("action_masks")
     np.testing.assert_array_equal(ours.action_masks(), np.stack(masks))
 
@@ -145,43 +131,43 @@ def test_equals_single_environments_with_an_alphabet(level: str, choice: dict[st
 def test_options_of_reset_mean_the_same(world: str, options: dict[str, Any]) -> None:
     mode = AutoresetMode.NEXT_STEP
     ours, theirs = both(world, mode)
-    play_anew(ours, theirs, "token", mode)
-    assert_equal(ours.reset(options=options), theirs.reset(options=dict(options)), "reset")
-    play(ours, theirs, "token", mode, seed=8, steps=60)
+    play_anew(ours, theirs, "token")
+    assert_same_batch(ours.reset(options=options), theirs.reset(options=dict(options)), "reset")
+    play(ours, theirs, "token", seed=8, steps=60)
     seeded = ours.reset(seed=4, options=options), theirs.reset(seed=4, options=dict(options))
-    assert_equal(*seeded, "seeded reset")
-    assert play(ours, theirs, "token", mode, seed=9, steps=60) > 0
+    assert_same_batch(*seeded, "seeded reset")
+    assert play(ours, theirs, "token", seed=9, steps=60) > 0
 
 
 @pytest.mark.parametrize("seed", [[5, 5, None, 9, 0], [1, 2, 3, 4, 5]])
 def test_rows_can_be_seeded_one_by_one(seed: list[int | None]) -> None:
     mode = AutoresetMode.SAME_STEP
     ours, theirs = both("lmgym/Math-v0", mode)
-    assert_equal(ours.reset(seed=1), theirs.reset(seed=1), "reset")
-    play(ours, theirs, "token", mode, seed=0, steps=40)
-    assert_equal(ours.reset(seed=seed), theirs.reset(seed=seed), "seeded reset")
-    play(ours, theirs, "token", mode, seed=1, steps=40)
+    assert_same_batch(ours.reset(seed=1), theirs.reset(seed=1), "reset")
+    play(ours, theirs, "token", seed=0, steps=40)
+    assert_same_batch(ours.reset(seed=seed), theirs.reset(seed=seed), "seeded reset")
+    play(ours, theirs, "token", seed=1, steps=40)
 
 
 def test_masked_resets_leave_the_other_rows_alone() -> None:
     mode = AutoresetMode.NEXT_STEP
     ours, theirs = both(DICE, mode)
-    assert_equal(ours.reset(seed=1), theirs.reset(seed=1), "reset")
+    assert_same_batch(ours.reset(seed=1), theirs.reset(seed=1), "reset")
     for number in range(12):
-        play(ours, theirs, "token", mode, seed=number, steps=7)
+        play(ours, theirs, "token", seed=number, steps=7)
         mask = np.arange(ROWS) % 3 == number % 3
         mine = ours.reset(seed=number, options={"reset_mask": mask})
         their = theirs.reset(seed=number, options={"reset_mask": mask.copy()})
-        assert_equal(mine, their, f"masked reset {number}")
-    play(ours, theirs, "token", mode, seed=99, steps=60)
+        assert_same_batch(mine, their, f"masked reset {number}")
+    play(ours, theirs, "token", seed=99, steps=60)
 
 
 @pytest.mark.parametrize("world", ["lmgym/Math-v0", DICE])
 def test_generators_and_seeds_of_rows_are_those_of_single_environments(world: str) -> None:
     mode = AutoresetMode.NEXT_STEP
     ours, theirs = both(world, mode)
-    play_anew(ours, theirs, "token", mode)
+    play_anew(ours, theirs, "token")
     assert ours.np_random_seed == theirs.np_random_seed
     draws = [[int(rng.integers(1 << 40)) for rng in env.np_random] for env in (ours, theirs)]
     assert draws[0] == draws[1]
-    play(ours, theirs, "token", mode, seed=5, steps=60)
+    play(ours, theirs, "token", seed=5, steps=60)

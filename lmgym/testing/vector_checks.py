@@ -1,0 +1,71 @@
+"""Checks of a world's batched environments: equal, step by step, to single ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from lmgym.testing.case import Case, view_of
+
+__all__ = ["assert_same_batch", "check_vector", "compare_steps"]
+
+_ROWS = 3
+_STEPS = 40
+_PARTS = ("observations", "rewards", "terminations", "truncations", "infos")
+
+Vector = VectorEnv[Any, Any, Any]
+
+
+def check_vector(case: Case) -> None:
+    """`gymnasium.make_vec` plays as `SyncVectorEnv` over single environments, in every mode."""
+    view = view_of(case.make())
+    for mode in AutoresetMode:
+        arguments = {"level": case.level, **case.arguments}
+        ours = gym.make_vec(case.spec.id, _ROWS, autoreset_mode=mode.name.lower(), **arguments)
+        theirs = SyncVectorEnv([case.make] * _ROWS, autoreset_mode=mode)
+        assert ours.observation_space == theirs.observation_space, "the observation spaces differ"
+        assert ours.action_space == theirs.action_space, "the action spaces differ"
+
+        def draw(rng: np.random.Generator) -> Any:
+            actions = [case.random_action(view, rng) for _ in range(_ROWS)]
+            return tuple(actions) if case.level == "message" else np.array(actions)
+
+        assert_same_batch(ours.reset(seed=7), theirs.reset(seed=7), f"{mode.name}: reset")
+        compare_steps(ours, theirs, draw, seed=0, steps=_STEPS)
+
+
+def compare_steps(
+    ours: Vector,
+    theirs: Vector,
+    draw: Callable[[np.random.Generator], Any],
+    *,
+    seed: int,
+    steps: int,
+) -> int:
+    """Play both with the same actions, failing where they differ; how many episodes ended."""
+    rng = np.random.default_rng(seed)
+    mode = ours.metadata["autoreset_mode"]
+    n_ended = 0
+    for number in range(steps):
+        actions = draw(rng)
+        mine, their = ours.step(actions), theirs.step(actions)
+        for name, one, other in zip(_PARTS, mine, their, strict=True):
+            assert_same_batch(one, other, f"{mode.name}: {name} of step {number}")
+        over = mine[2] | mine[3]
+        n_ended += int(over.sum())
+        if mode is AutoresetMode.DISABLED and over.any():
+            one = ours.reset(options={"reset_mask": over})
+            other = theirs.reset(options={"reset_mask": over.copy()})
+            assert_same_batch(one, other, f"masked reset after step {number}")
+    return n_ended
+
+
+def assert_same_batch(one: Any, other: Any, what: str) -> None:
+    """Fail unless two batches are equal to the bit."""
+    same = data_equivalence(one, other, exact=True)
+    assert same, f"{what}: the batch has {one!r}, single environments {other!r}"
