@@ -1,12 +1,14 @@
 """Stable-Baselines3 on top of the token environments."""
 
 from lmgym.sb3.algorithms import check_algorithm
+from lmgym.sb3.cloning import Cloning, clone_behaviour
 from lmgym.sb3.extractor import TokenFeatures
 from lmgym.sb3.policy import MaskableTokenActorCriticPolicy, TokenActorCriticPolicy
 from lmgym.sb3.trajectories import MaskableTrajectoryBuffer, TrajectoryBuffer
 from lmgym.sb3.vec_env import as_sb3
 
 __all__ = [
+    "Cloning",
     "MaskableTokenActorCriticPolicy",
     "MaskableTrajectoryBuffer",
     "TokenActorCriticPolicy",
@@ -14,4 +16,5 @@ __all__ = [
     "TrajectoryBuffer",
     "as_sb3",
     "check_algorithm",
+    "clone_behaviour",
 ]

@@ -32,13 +32,13 @@ __all__ = ["MaskableTokenActorCriticPolicy", "TokenActorCriticPolicy"]
 _CACHES = 3
 """Batches of different sizes that are remembered: training, evaluation, the end of an episode."""
 
-_MASKED = -1e8
+MASKED = -1e8
 """The logit of a masked action, as in sb3-contrib."""
 
 Masks = np.ndarray[Any, Any] | Tensor | None
 
 
-class _LanguageActorCritic(BasePolicy):
+class LanguageActorCritic(BasePolicy):
     """What both policies are; see `TokenActorCriticPolicy`."""
 
     action_dist: Any
@@ -127,10 +127,14 @@ class _LanguageActorCritic(BasePolicy):
             actions: shape (B,).
             action_masks: True where an action is allowed, shape (B, A).
         """
-        states = self._states(obs, use_cache=False)
-        logprobs = self._logprobs(states, action_masks)
+        logprobs, values = self.logprobs_and_values(obs, action_masks)
         entropy = -(logprobs.exp() * logprobs).sum(1)
-        return self._values(states), _of(logprobs, actions.long()), entropy
+        return values, _of(logprobs, actions.long()), entropy
+
+    def logprobs_and_values(self, obs: Any, action_masks: Masks = None) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of all actions (B, A) and values (B, 1), with gradient."""
+        states = self._states(obs, use_cache=False)
+        return self._logprobs(states, action_masks), self._values(states)
 
     def get_distribution(self, obs: PyTorchObs, action_masks: Masks = None) -> Any:
         """The distribution of the actions."""
@@ -211,7 +215,7 @@ class _LanguageActorCritic(BasePolicy):
         logits = self._head.logits(states, self.action_ids)
         if action_masks is not None:
             allowed = torch.as_tensor(action_masks, dtype=torch.bool, device=logits.device)
-            logits = logits.masked_fill(~allowed.view(logits.shape), _MASKED)
+            logits = logits.masked_fill(~allowed.view(logits.shape), MASKED)
         return logits.log_softmax(1)
 
     def _values(self, states: Tensor) -> Tensor:
@@ -219,7 +223,7 @@ class _LanguageActorCritic(BasePolicy):
         return values
 
 
-class TokenActorCriticPolicy(_LanguageActorCritic, ActorCriticPolicy):
+class TokenActorCriticPolicy(LanguageActorCritic, ActorCriticPolicy):
     """A language model that acts and a small network on its hidden states that judges.
 
     For PPO and A2C over environments of `level="token"`. The logits of the actions are the
@@ -257,7 +261,7 @@ class TokenActorCriticPolicy(_LanguageActorCritic, ActorCriticPolicy):
     """
 
 
-class MaskableTokenActorCriticPolicy(_LanguageActorCritic, MaskableActorCriticPolicy):
+class MaskableTokenActorCriticPolicy(LanguageActorCritic, MaskableActorCriticPolicy):
     """The same for MaskablePPO of sb3-contrib; see `TokenActorCriticPolicy`."""
 
 

@@ -40,7 +40,7 @@ class Trajectories(dict[str, Tensor]):
         )
 
 
-class _TrajectoryBuffer(DictRolloutBuffer):
+class BaseTrajectoryBuffer(DictRolloutBuffer):
     """What both buffers are; see `TrajectoryBuffer`."""
 
     def __init__(
@@ -163,7 +163,7 @@ class _TrajectoryBuffer(DictRolloutBuffer):
         return torch.from_numpy(array).to(self.device)
 
 
-class TrajectoryBuffer(_TrajectoryBuffer):
+class TrajectoryBuffer(BaseTrajectoryBuffer):
     """A `rollout_buffer_class` for PPO and A2C with `TokenActorCriticPolicy`.
 
     Rewards, advantages and returns are those of `DictRolloutBuffer`. Observations are not stored:
@@ -192,7 +192,7 @@ class TrajectoryBuffer(_TrajectoryBuffer):
     """
 
 
-class MaskableTrajectoryBuffer(_TrajectoryBuffer, MaskableDictRolloutBuffer):  # type: ignore[misc]
+class MaskableTrajectoryBuffer(BaseTrajectoryBuffer, MaskableDictRolloutBuffer):  # type: ignore[misc]
     """The same for MaskablePPO of sb3-contrib; see `TrajectoryBuffer`."""
 
     def _columns(self) -> dict[str, NDArray[Any]]:
