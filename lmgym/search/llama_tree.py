@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,93 +11,48 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lmgym.policies.llama_layers import LlamaLayers
-from lmgym.policies.weight_stamp import WeightStamp
-from lmgym.search.prefix_tree import Handles, PrefixTree
-from lmgym.search.shared_attention import attend, common_length, groups_of
+from lmgym.search.chains import Chain, batches_of, chains_of
+from lmgym.search.pooled import PooledDecoder
+from lmgym.search.prefix_tree import Handles
+from lmgym.search.shared_attention import attend, groups_of
 from lmgym.search.slot_pool import Place, SlotPool, Slots
 
 __all__ = ["LlamaTreeDecoder"]
 
-_READ_AT_ONCE = 4096
-"""About how many ids are read together where texts have several new ones."""
 
-
-class _Chain(NamedTuple):
-    """A text, and where its new ids start; it is known up to there."""
-
-    path: Handles
-    start: int
-
-
-class LlamaTreeDecoder:
+class LlamaTreeDecoder(PooledDecoder):
     """A `TreeDecoder` for `LlamaForCausalLM`.
 
-    Every handle that was read has a slot in a growing pool, with its keys and values in each layer
-    and its last hidden state. What was read is never read again, until its text is pruned or the
-    weights change (see `WeightStamp`).
+    A handle that was read has its last hidden state in the pool as well, so that asking again costs
+    nothing but the logits. Where many texts share a beginning they attend to it together.
 
     Args:
         model: a model that `lmgym.policies.llama_layers.supports` accepts.
         tree: the texts.
-
-    Attributes:
-        n_read: ids that were computed so far.
     """
 
-    shares_cache = True
-
-    def __init__(self, model: Any, tree: PrefixTree) -> None:
-        """Gather the weights; nothing is read yet."""
-        self.model = model
-        self.tree = tree
-        self.n_read = 0
-        self._stamp = WeightStamp(model)
-        self.forget()
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self._llama.device
-
-    @property
-    def n_held(self) -> int:
-        """Ids whose keys and values are held now."""
-        return len(self._pool)
-
-    def forget(self) -> None:
-        """Compute everything again when it is asked for, with the weights as they are now."""
-        self._weights = self._stamp.now()
-        with torch.inference_mode():
-            self._llama = LlamaLayers(self.model)
-            self._pool = SlotPool(self._llama, self.tree)
+    def _new_pool(self) -> SlotPool:
+        self._llama = llama = LlamaLayers(self.model)
         self._cos = self._sin = torch.empty(0)
         self._latest: tuple[Handles, Handles] | None = None
+        shapes = [(llama.kv_heads, llama.width)] * len(llama.layers)
+        like = torch.empty(0, dtype=llama.dtype, device=llama.device)
+        return SlotPool(self.tree, shapes, self.model.config.hidden_size, like)
 
     def logits(self, handles: ArrayLike) -> Tensor:
         """Logits of the id after each text, shape (B, V)."""
         asked = np.asarray(handles, np.int32)
         depth = int(self.tree.depths(asked).max(initial=0))
         with torch.inference_mode():
-            self._prepare(depth)
+            if self._refresh():
+                self._latest = None
+            if depth > len(self._cos):
+                self._cos, self._sin = self._llama.rotations(2 * depth)
             slots = self._pool.slots[asked]
             if (slots < 0).any():
                 self._read(np.unique(asked[slots < 0]))
                 slots = self._pool.slots[asked]
             return self._llama.logits(self._pool.hidden[torch.from_numpy(slots).to(self.device)])
-
-    def logprobs(self, handles: ArrayLike) -> Tensor:
-        """Log-probabilities of the id after each text, shape (B, V), fp32."""
-        with torch.inference_mode():
-            return self.logits(handles).float().log_softmax(-1)
-
-    def _prepare(self, depth: int) -> None:
-        """Take notice of new weights, of a pruned tree, and of how long the texts are."""
-        if self._stamp.now() != self._weights:
-            self.forget()
-        if self._pool.follow():
-            self._latest = None
-        if depth > len(self._cos):
-            self._cos, self._sin = self._llama.rotations(2 * depth)
 
     def _read(self, handles: Handles) -> None:
         """Read distinct texts that have no slot, and what of their beginnings has none."""
@@ -110,7 +64,7 @@ class LlamaTreeDecoder:
             paths, ends, known = paths[is_left], ends[is_left], known[is_left]
             if (ends - known == 1).all():
                 break
-            for chains in _batches(_chains(paths, known, ends)):
+            for chains in batches_of(chains_of(paths, known, ends)):
                 self._read_chains(chains)
         if len(paths):
             self._read_last(paths, ends)
@@ -143,7 +97,7 @@ class LlamaTreeDecoder:
             x = llama.after(x, attend(groups, q, cache), layer)
         pool.hidden[place] = x
 
-    def _read_chains(self, chains: Sequence[_Chain]) -> None:
+    def _read_chains(self, chains: Sequence[Chain]) -> None:
         """Read several new ids of each text, those of one text behind those of another."""
         llama, pool = self._llama, self._pool
         handles = np.concatenate([chain.path[chain.start :] for chain in chains])
@@ -167,29 +121,6 @@ class LlamaTreeDecoder:
         cos, sin = self._cos.index_select(0, at)[:, None], self._sin.index_select(0, at)[:, None]
         ids = torch.from_numpy(self.tree.tokens(handles)).to(self.device)
         return self._llama.embed(ids), cos, sin, place
-
-
-def _chains(paths: Handles, known: Slots, ends: Slots) -> Iterator[_Chain]:
-    """New ids that can be read at the same time: up to where texts part that share new ids."""
-    firsts = paths[np.arange(len(paths)), known]
-    order = firsts.argsort(kind="stable")
-    for rows in np.split(order, np.diff(firsts[order]).nonzero()[0] + 1):
-        row = rows[0]
-        end = common_length(paths[rows]) if len(rows) > 1 else ends[row]
-        yield _Chain(paths[row, :end], int(known[row]))
-
-
-def _batches(chains: Iterator[_Chain]) -> Iterator[list[_Chain]]:
-    """Chains in batches of a bounded size."""
-    batch, size = list[_Chain](), 0
-    for chain in chains:
-        batch.append(chain)
-        size += len(chain.path) - chain.start
-        if size >= _READ_AT_ONCE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _store(cache: Tensor, place: Place, k: Tensor, v: Tensor) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmgym.search.chains import common_length
 from lmgym.search.prefix_tree import Handles
 from lmgym.search.slot_pool import Place, SlotPool, Slots
 
-__all__ = ["Group", "attend", "common_length", "groups_of"]
+__all__ = ["Group", "attend", "groups_of"]
 
 _WORTH_SHARING = 64
 """Keys that a common beginning must spare the rows of a group, for it to be read apart."""
@@ -57,12 +58,6 @@ def groups_of(paths: Handles, ends: Slots, pool: SlotPool) -> list[Group]:
     if alone:
         groups.append(_group(np.concatenate(alone), paths, ends, 0, pool))
     return groups
-
-
-def common_length(paths: Handles) -> int:
-    """How many of their first places the paths have in common."""
-    agrees = (paths == paths[0]).all(0) & (paths[0] >= 0)
-    return len(agrees) if agrees.all() else int(agrees.argmin())
 
 
 def attend(groups: list[Group], q: Tensor, cache: Tensor) -> Tensor:
@@ -131,4 +126,11 @@ def _group(rows: Slots, paths: Handles, ends: Slots, shared: int, pool: SlotPool
         added = np.where(is_key, 0.0, -np.inf)[:, None]
         bias = torch.from_numpy(added).to(pool.device, pool.hidden.dtype)
     trunk = pool.place(pool.slots[paths[0, :shared]]) if shared else None
-    return Group(indices, len(rows), trunk, pool.rows(slots), bias)
+    return Group(indices, len(rows), trunk, _places(slots, pool), bias)
+
+
+def _places(slots: Slots, pool: SlotPool) -> Tensor:
+    """Where slots, shape (G, S), lie in a cache that is seen as rows of the width of a head."""
+    two, kv_heads, capacity, _ = pool.caches[0].shape
+    heads = np.arange(two * kv_heads)[:, None, None]
+    return torch.from_numpy((heads * capacity + slots).reshape(-1)).to(pool.device)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmgym.policies.llama_layers import LlamaLayers
 from lmgym.search.prefix_tree import Handles, PrefixTree
 
 __all__ = ["Place", "SlotPool", "Slots"]
@@ -24,25 +25,34 @@ _SLOTS = 256
 class SlotPool:
     """A slot for each handle that was read, in tensors that grow.
 
+    Args:
+        tree: whose handles have slots.
+        shapes: heads and width of the keys and values of each layer.
+        size: of a hidden state that is kept as well; 0 for none.
+        like: a tensor of the data type and on the device of all these.
+
     Attributes:
         caches: keys and values of each layer, shape (2, kv_heads, capacity, width).
         hidden: what the last layer says at each slot, shape (capacity, C).
         slots: by handle, -1 where there is none.
     """
 
-    def __init__(self, llama: LlamaLayers, tree: PrefixTree) -> None:
+    def __init__(
+        self, tree: PrefixTree, shapes: Sequence[tuple[int, int]], size: int, like: Tensor
+    ) -> None:
         """Make room for a few hundred ids."""
         self.tree = tree
-        self.device = llama.device
         self.slots: Slots = np.full(_SLOTS, -1, np.int64)
         self._free: Slots = np.empty(0, np.int64)
         self._used = 0
         self._n_pruned = tree.n_pruned
-        shape = (2, llama.kv_heads, _SLOTS, llama.width)
-        empty = torch.zeros(shape, dtype=llama.dtype, device=llama.device)
-        self.caches = [empty.clone() for _ in llama.layers]
-        self.hidden = empty.new_zeros(_SLOTS, llama.model.config.hidden_size)
-        self._heads = np.arange(2 * llama.kv_heads)[:, None, None]
+        self.caches = [like.new_zeros(2, heads, _SLOTS, width) for heads, width in shapes]
+        self.hidden = like.new_zeros(_SLOTS, size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.hidden.device
 
     def __len__(self) -> int:
         """How many handles have a slot."""
@@ -80,15 +90,6 @@ class SlotPool:
         if last - first == len(slots) - 1 and (np.diff(slots) == 1).all():
             return slice(first, last + 1)
         return torch.from_numpy(slots).to(self.device)
-
-    def rows(self, slots: Slots) -> Tensor:
-        """Where keys and values at some slots, (B, T), lie in `caches` seen as (rows, width).
-
-        Returns:
-            The rows of the keys, then those of the values, shape (2 * kv_heads * B * T,).
-        """
-        rows = self._heads * self.hidden.shape[0] + slots
-        return torch.from_numpy(rows.reshape(-1)).to(self.device)
 
     def _reserve(self, slots: int) -> None:
         extra = slots - self.hidden.shape[0]

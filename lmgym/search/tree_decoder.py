@@ -1,12 +1,13 @@
 """Next-id distributions of the texts in a prefix tree, each of its ids computed once.
 
-`tree_decoder` chooses how: models of Llama's family share keys and values between all texts with
-the same beginning; others read each text from its start.
+`tree_decoder` chooses how: Llama's family shares keys and values between all texts with the same
+beginning, and attends to them together; models with an ordinary cache share them; others, such as
+recurrent ones, read each text from its start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from lmgym.policies.cached import CachedDecoder
 from lmgym.policies.llama_layers import supports
 from lmgym.policies.sampling import batches
+from lmgym.search.pooled import logits_of
 from lmgym.search.prefix_tree import Handles, PrefixTree
 
 __all__ = ["RereadingDecoder", "TreeDecoder", "TreeSampler", "tree_decoder"]
@@ -75,6 +77,10 @@ def tree_decoder(model: Any, tree: PrefixTree, pad_id: int = 0) -> TreeDecoder:
         from lmgym.search.llama_tree import LlamaTreeDecoder
 
         return LlamaTreeDecoder(model, tree)
+    from lmgym.search.cache_tree import CacheTreeDecoder, can_share
+
+    if can_share(model):
+        return CacheTreeDecoder(model, tree)
     return RereadingDecoder(model, tree, pad_id)
 
 
@@ -103,17 +109,19 @@ class RereadingDecoder:
 
     def logits(self, handles: ArrayLike) -> Tensor:
         """Logits of the id after each text, shape (B, V)."""
-        distinct, rows = np.unique(np.asarray(handles, np.int32), return_inverse=True)
-        texts = [self.tree.ids(handle) for handle in distinct.tolist()]
+        asked = np.asarray(handles, np.int32).tolist()
+        texts = {handle: self.tree.ids(handle) for handle in asked}
+        distinct = list(texts)
         found: dict[int, Tensor] = {}
+        reads_ragged = CachedDecoder.pads_for(self.model)
         with torch.inference_mode():
-            for indices in batches(texts, reads_ragged=CachedDecoder.pads_for(self.model)):
-                for some in _of_bounded_size(indices, texts):
+            for indices in batches(list(texts.values()), reads_ragged=reads_ragged):
+                for some in _of_bounded_size([distinct[index] for index in indices], texts):
                     decoder = CachedDecoder(self.model, self.pad_id)
-                    some_texts = [texts[index] for index in some]
-                    logits = decoder.prefill(some_texts, torch.arange(len(some)))
+                    prompts = [texts[handle] for handle in some]
+                    logits = decoder.prefill(prompts, torch.arange(len(some)))
                     found.update(zip(some, logits, strict=True))
-            return torch.stack([found[row] for row in rows.tolist()])
+            return logits_of(self.model, asked, found)
 
     def logprobs(self, handles: ArrayLike) -> Tensor:
         """Log-probabilities of the id after each text, shape (B, V), fp32."""
@@ -155,9 +163,9 @@ class TreeSampler:
         self.handles = self.handles[rows.cpu().numpy()]
 
 
-def _of_bounded_size(indices: list[int], texts: list[list[int]]) -> Iterator[list[int]]:
+def _of_bounded_size(handles: list[int], texts: Mapping[int, list[int]]) -> Iterator[list[int]]:
     """The texts in batches that hold a bounded number of ids, similar lengths together."""
-    rest = sorted(indices, key=lambda index: -len(texts[index]))
+    rest = sorted(handles, key=lambda handle: -len(texts[handle]))
     while rest:
         count = max(1, _READ_AT_ONCE // len(texts[rest[0]]))
         yield rest[:count]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,13 @@ from torch import Tensor
 from lmgym.errors import LmgymError
 from lmgym.policies.llama import LlamaDecoder
 from lmgym.policies.sampling import Drawing, generate
-from lmgym.search import llama_tree, shared_attention
+from lmgym.search import chains, shared_attention
+from lmgym.search import tree_decoder as rereading
+from lmgym.search.cache_tree import CacheTreeDecoder
 from lmgym.search.llama_tree import LlamaTreeDecoder
+from lmgym.search.pooled import PooledDecoder
 from lmgym.search.prefix_tree import PrefixTree
-from lmgym.search.tree_decoder import TreeDecoder, TreeSampler, tree_decoder
+from lmgym.search.tree_decoder import RereadingDecoder, TreeDecoder, TreeSampler, tree_decoder
 
 
 def expected(model: Any, texts: Sequence[Sequence[int]]) -> Tensor:
@@ -93,9 +96,11 @@ def test_texts_of_unequal_depth_share_a_prompt(model: Any) -> None:
     assert_reads(decoder, model, handles)
 
 
-def test_no_id_is_computed_twice(llama: Any) -> None:
+@pytest.mark.parametrize("name", ["llama", "qwen3", "gpt2"])
+def test_no_id_is_computed_twice(build_model: Callable[..., Any], name: str) -> None:
     tree = PrefixTree(shares_children=True)
-    decoder = LlamaTreeDecoder(llama, tree)
+    decoder = tree_decoder(build_model(name), tree)
+    assert isinstance(decoder, PooledDecoder)
     rng = np.random.default_rng(0)
     handles = [tree.root(ids_of(rng, 40)) for _ in range(2)]
     asked: set[int] = set()
@@ -107,32 +112,50 @@ def test_no_id_is_computed_twice(llama: Any) -> None:
         assert decoder.n_read == len(asked - {-1})
 
 
-def test_models_that_share_nothing_say_so(model: Any) -> None:
-    decoder = tree_decoder(model, PrefixTree(), 256)
-    assert decoder.shares_cache == isinstance(decoder, LlamaTreeDecoder)
-    assert decoder.shares_cache == (type(model).__name__ == "LlamaForCausalLM")
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("llama", LlamaTreeDecoder),
+        ("qwen3", CacheTreeDecoder),
+        ("gpt2", CacheTreeDecoder),
+        ("gemma 3", RereadingDecoder),  # a sliding window
+        ("bloom", RereadingDecoder),  # no position ids
+        ("mamba", RereadingDecoder),  # a recurrent state
+        ("gpt", RereadingDecoder),  # no cache
+    ],
+)
+def test_a_decoder_says_whether_it_shares(
+    build_model: Callable[..., Any], name: str, kind: type
+) -> None:
+    decoder = tree_decoder(build_model(name), PrefixTree(), 256)
+    assert type(decoder) is kind
+    assert decoder.shares_cache == (kind is not RereadingDecoder)
 
 
-def test_many_new_texts_are_read_in_batches(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llama_tree, "_READ_AT_ONCE", 20)
+def test_many_new_texts_are_read_in_batches(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "_READ_AT_ONCE", 20)
+    monkeypatch.setattr(rereading, "_READ_AT_ONCE", 20)
     tree = PrefixTree()
-    decoder = LlamaTreeDecoder(llama, tree)
+    decoder = tree_decoder(model, tree, 256)
     rng = np.random.default_rng(0)
-    assert_reads(decoder, llama, [tree.root(ids_of(rng, count)) for count in (9, 30, 1, 15, 8)])
+    assert_reads(decoder, model, [tree.root(ids_of(rng, count)) for count in (9, 30, 1, 15, 8)])
 
 
-def test_pruned_texts_make_room(llama: Any) -> None:
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_pruned_texts_make_room(build_model: Callable[..., Any], name: str) -> None:
+    model = build_model(name)
     tree = PrefixTree()
-    decoder = LlamaTreeDecoder(llama, tree)
+    decoder = tree_decoder(model, tree)
+    assert isinstance(decoder, PooledDecoder)
     rng = np.random.default_rng(0)
     prompt = tree.root(ids_of(rng, 30))
     for _ in range(20):
         handles = [tree.write(prompt, ids_of(rng, 9)) for _ in range(4)]
-        assert_reads(decoder, llama, handles)
+        assert_reads(decoder, model, handles)
         handles = [tree.extend(handle, 3) for handle in handles]
-        assert_reads(decoder, llama, handles)
+        assert_reads(decoder, model, handles)
         tree.prune([handles[2]])
-        assert_reads(decoder, llama, [tree.extend(handles[2], 4)])
+        assert_reads(decoder, model, [tree.extend(handles[2], 4)])
         assert decoder.n_held == 41
     assert decoder._pool.hidden.shape[0] == 256  # it never had to grow
 
@@ -211,5 +234,5 @@ def test_samples_what_other_decoders_sample(llama: Any, shares_children: bool) -
     assert decoder.n_read < 90 + 2 + 1 + sum(map(len, ours[0])) + 90
 
 
-def test_asking_for_nothing_gives_nothing(llama: Any) -> None:
-    assert tree_decoder(llama, PrefixTree()).logits([]).shape == (0, 262)
+def test_asking_for_nothing_gives_nothing(model: Any) -> None:
+    assert tree_decoder(model, PrefixTree(), 256).logits([]).shape == (0, 262)
