@@ -32,6 +32,12 @@ _METHODS: dict[str, Callable[[TokenVectorEnv], Any]] = {
 _Part = tuple[list[int], dict[str, list[Any]]]
 """Some rows, and for each key of their infos as many values."""
 
+_LAST, _TRUNCATED = "terminal_observation", "TimeLimit.truncated"
+"""What Stable-Baselines3 looks for in the infos of rows that are over."""
+
+_UNTOLD = frozenset({"response_ids", "role_ids", "loss_mask"})
+"""Of an episode's end: what no algorithm looks at, and the last observation shows."""
+
 _MAKE = "gym.make_vec(ID, num_envs=N, autoreset_mode='same_step')"
 
 
@@ -39,7 +45,8 @@ def as_sb3(env: VectorEnv[Any, Any, Any]) -> VecEnv:
     """A batched environment for the algorithms of Stable-Baselines3 and sb3-contrib.
 
     The batch stays whole, and only rows whose turn ended in a step get an info of their own: the
-    others share one empty info that cannot be written to.
+    others share one empty info that cannot be written to. At an episode's end it holds what a
+    single environment tells, but for the ids of the response: `terminal_observation` shows them.
 
     Args:
         env: of level "token" or "chunk" and `autoreset_mode="same_step"`, as `gymnasium.make_vec`
@@ -106,9 +113,8 @@ class TokenVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         """Take the step."""
         step = self.env.step_rows(self._actions)
-        infos = self._blanks
+        infos = self._blanks.copy()
         if step.ended or step.final_observations:
-            infos = infos.copy()
             self._tell(step, infos)
         dones = step.terminations
         if self._truncates:
@@ -128,10 +134,14 @@ class TokenVecEnv(VecEnv):
 
     def _tell(self, step: RowStep[Any], infos: list[dict[str, Any]]) -> None:
         """Give infos of their own to the rows whose turn ended, and more where the episode did."""
-        ended = [(part.rows.tolist(), part.columns) for part in step.ended]
-        for rows, columns in _joined(ended + _ends(step, truncates=self._truncates)):
+        parts = [(part.rows.tolist(), part.columns) for part in step.ended]
+        parts.append((list(step.final_observations), {_LAST: [*step.final_observations.values()]}))
+        for rows, columns in _joined(parts):
             for row, info in zip(rows, _dicts(len(rows), columns), strict=True):
                 infos[row] = {**infos[row], **info} if infos[row] else info
+        if self._truncates:
+            for row in (step.truncations & ~step.terminations).nonzero()[0].tolist():
+                infos[row][_TRUNCATED] = True
         for part in step.begun:
             places = zip(repeat(part.columns), count(), strict=False)
             self._begun.update(zip(part.rows.tolist(), places, strict=False))
@@ -208,18 +218,6 @@ class _Blank(dict[str, Any]):
     update: Any = _refuse
 
 
-def _ends(step: RowStep[Any], *, truncates: bool) -> list[_Part]:
-    """What Stable-Baselines3 is told of the rows that are over."""
-    finals = step.final_observations
-    if not finals:
-        return []
-    rows, truncated = list(finals), [False] * len(finals)
-    if truncates:
-        truncated = (step.truncations & ~step.terminations)[rows].tolist()
-    told = {"terminal_observation": list(finals.values()), "TimeLimit.truncated": truncated}
-    return [(rows, told)]
-
-
 def _joined(parts: list[_Part]) -> list[_Part]:
     """Parts of the same rows as one: a row's info is then made at once."""
     joined: list[_Part] = []
@@ -233,12 +231,15 @@ def _joined(parts: list[_Part]) -> list[_Part]:
 
 def _dicts(n_rows: int, columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """One dictionary a row."""
-    blank = dict.fromkeys(columns)
-    told: list[dict[str, Any]] = [blank.copy() for _ in range(n_rows)]  # of the right size at once
-    for key, values in columns.items():
-        for info, value in zip(told, values, strict=True):
+    told = [name for name in columns if name not in _UNTOLD]
+    blank: dict[str, Any] = dict.fromkeys(told)
+    if _LAST in columns:
+        blank[_TRUNCATED] = False
+    infos = [blank.copy() for _ in range(n_rows)]  # of the right size at once
+    for key in told:
+        for info, value in zip(infos, columns[key], strict=True):
             info[key] = value
-    return told
+    return infos
 
 
 def _by_row(infos: dict[str, Any], n_rows: int) -> list[dict[str, Any]]:
