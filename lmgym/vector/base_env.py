@@ -156,8 +156,6 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
             finals = self._final_observations(over)
             begun = [self._start_next(over)]
             self._waiting = None
-        elif len(over) and self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            self.batch.buffers.park(over)
         return RowStep(self._observe(), rewards, terminations, truncations, ended, begun, finals)
 
     @property

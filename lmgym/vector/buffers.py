@@ -59,13 +59,11 @@ class TokenBuffers:
         self.context = context
         self.max_tokens = max_tokens
         self.pad_id = pad_id
-        # One cell more than the rows have: a row that waits for its reset is written there.
-        self._cells: Int32s = np.full(n_rows * context + 1, pad_id, np.int32)
+        self._cells: Int32s = np.full(n_rows * context, pad_id, np.int32)
         self._lengths: Int32s = np.zeros(n_rows, np.int32)
         self._remaining: Int32s = np.zeros(n_rows, np.int32)
         self._set_views()
         self._first = np.arange(n_rows) * context
-        self._next = np.full(n_rows, n_rows * context)  # where each row is written
         self._is_end = np.zeros(vocab_size, np.bool_)
         self._is_end[[i for i in end_ids if i < vocab_size]] = True
 
@@ -79,10 +77,11 @@ class TokenBuffers:
 
         Args:
             ids: inside the vocabulary, shape (N,).
-            waiting: rows that are parked; what is written to them is lost.
+            waiting: rows that are over and start again next; they are overwritten.
         """
-        self._cells[self._next] = ids
-        self._next += 1
+        if waiting is not None:
+            self._lengths[waiting] -= 1  # over their last id: they may be full
+        self._cells[self._first + self._lengths] = ids
         self._lengths += 1
         self._remaining -= 1
         ended = self._is_end[ids]
@@ -94,8 +93,7 @@ class TokenBuffers:
 
     def append_to(self, rows: Rows, ids: NDArray[np.integer]) -> Rows:
         """Write one id to each of some rows, as `append`."""
-        self._cells[self._next[rows]] = ids
-        self._next[rows] += 1
+        self._cells[self._first[rows] + self._lengths[rows]] = ids
         self._lengths[rows] += 1
         self._remaining[rows] -= 1
         ended: Rows = rows[self._is_end[ids] | (self._remaining[rows] == 0)]
@@ -117,7 +115,6 @@ class TokenBuffers:
             self.tokens[rows, width:used] = self.pad_id
         self._lengths[rows] = lengths
         self._remaining[rows] = np.minimum(self.context - lengths, self.max_tokens)
-        self._next[rows] = self._first[rows] + lengths
 
     def extend(self, row: int, ids: list[int], spent: int) -> None:
         """Append the world's reply to a row.
@@ -132,7 +129,6 @@ class TokenBuffers:
         self.tokens[row, start:end] = ids
         self._lengths[row] = end
         self._remaining[row] = min(self.max_tokens - spent, self.context - end)
-        self._next[row] = self._first[row] + end
 
     def write(self, row: int, ids: list[int]) -> None:
         """Append ids of the agent to a row; they must be within what remains."""
@@ -140,11 +136,6 @@ class TokenBuffers:
         self.tokens[row, start : start + len(ids)] = ids
         self._lengths[row] += len(ids)
         self._remaining[row] -= len(ids)
-        self._next[row] += len(ids)
-
-    def park(self, rows: Rows) -> None:
-        """Take rows that are over out of the way of one `append`; then they must start again."""
-        self._next[rows] = len(self._cells) - 1
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, row by row."""
@@ -152,11 +143,6 @@ class TokenBuffers:
         self.tokens[targets, :used] = self.tokens[sources, :used]
         self.lengths[targets] = self.lengths[sources]
         self.remaining[targets] = self.remaining[sources]
-        offsets = self._next[sources] - self._first[sources]
-        is_parked = self._next[sources] == len(self._cells) - 1
-        self._next[targets] = np.where(
-            is_parked, self._next[sources], self._first[targets] + offsets
-        )
 
     def observe(self, *, copy: bool) -> dict[str, Int32s]:
         """The observation of all rows, copied or as read-only views."""
@@ -166,7 +152,7 @@ class TokenBuffers:
         return {name: _locked(array) for name, array in arrays.items()}
 
     def _set_views(self) -> None:
-        self.tokens: Int32s = self._cells[:-1].reshape(len(self._lengths), self.context)
+        self.tokens: Int32s = self._cells.reshape(len(self._lengths), self.context)
         self.lengths: Int32s = self._lengths[:, None]
         self.remaining: Int32s = self._remaining[:, None]
 

@@ -23,18 +23,18 @@ class CompiledBuffers(TokenBuffers):
     def append(self, ids: NDArray[np.integer], waiting: Rows | None = None) -> Rows:
         """Write one id to each row; the rows whose turn or budget this ended, in order."""
         ended = np.empty(len(ids), np.intp)
-        arrays = self._cells, self._next, self._lengths, self._remaining, self._is_end
+        arrays = self.tokens, self._lengths, self._remaining, self._is_end
         n = _append(*arrays, ids, _NONE if waiting is None else waiting, ended)
         return ended[:n]
 
     def start(self, rows: Rows, prompts: Int32s, lengths: Rows, picks: Rows) -> None:
         """Begin episodes."""
-        arrays = self.tokens, self._next, self._lengths, self._remaining
+        arrays = self.tokens, self._lengths, self._remaining
         _start(*arrays, rows, prompts, lengths, picks, self.pad_id, self.max_tokens)
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, row by row."""
-        arrays = self.tokens, self._next, self._lengths, self._remaining
+        arrays = self.tokens, self._lengths, self._remaining
         _fork(*arrays, sources, targets, self.pad_id)
 
 
@@ -43,8 +43,7 @@ _NONE = np.empty(0, np.intp)
 
 @njit(cache=True)
 def _append(
-    cells: Any,
-    places: Any,
+    tokens: Any,
     lengths: Any,
     remaining: Any,
     is_end: Any,
@@ -56,13 +55,14 @@ def _append(
     next_waiting = 0
     for row in range(len(ids)):
         token = ids[row]
-        cells[places[row]] = token
-        places[row] += 1
-        lengths[row] += 1
         remaining[row] -= 1
         if next_waiting < len(waiting) and waiting[next_waiting] == row:
             next_waiting += 1
-        elif is_end[token] or remaining[row] == 0:
+            tokens[row, lengths[row] - 1] = token
+            continue
+        tokens[row, lengths[row]] = token
+        lengths[row] += 1
+        if is_end[token] or remaining[row] == 0:
             ended[n] = row
             n += 1
     return n
@@ -71,7 +71,6 @@ def _append(
 @njit(cache=True)
 def _start(
     tokens: Any,
-    places: Any,
     lengths: Any,
     remaining: Any,
     rows: Any,
@@ -91,21 +90,17 @@ def _start(
             tokens[row, column] = pad_id
         lengths[row] = length
         remaining[row] = min(context - length, max_tokens)
-        places[row] = row * context + length
 
 
 @njit(cache=True)
 def _fork(
     tokens: Any,
-    places: Any,
     lengths: Any,
     remaining: Any,
     sources: Any,
     targets: Any,
     pad_id: int,
 ) -> None:
-    context = tokens.shape[1]
-    parked = tokens.size
     for index in range(len(sources)):
         source, target = sources[index], targets[index]
         length = lengths[source]
@@ -114,5 +109,3 @@ def _fork(
             tokens[target, column] = pad_id
         lengths[target] = length
         remaining[target] = remaining[source]
-        shift = 0 if places[source] == parked else (target - source) * context
-        places[target] = places[source] + shift

@@ -27,15 +27,6 @@ _KEPT = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """Openings a row has drawn ahead."""
-
-    openings: list[Opening[Any]]
-    state: Mapping[str, Any]
-    """The generator's, before they were drawn."""
-
-
-@dataclass(frozen=True, slots=True)
 class Started:
     """Openings for some rows, and their ids as `TokenBuffers.start` takes them."""
 
@@ -73,8 +64,10 @@ class Prompts:
         size = min(_LONGEST, _KEPT // n_rows)
         size = (size if size >= _SHORTEST else 1) if draws_ahead else 0
         self._size = size
-        self._blocks = np.empty(n_rows, object)
-        self._used = np.full(n_rows, size)  # openings of its block that a row has taken
+        # What is left of each row's block, the next opening last, and the state of the row's
+        # generator before the block was drawn.
+        self._ahead: list[list[Opening[Any]]] = [[] for _ in range(n_rows)]
+        self._states: list[Mapping[str, Any]] = [{}] * n_rows
         self._ids: Int32s = np.full((n_rows * size, 1), renderer.pad_id, np.int32)
         self._lengths = np.zeros(n_rows * size, np.intp)
         self._n_started = np.zeros(n_rows, np.int64)
@@ -84,17 +77,18 @@ class Prompts:
         given = [(row, seed) for row, seed in zip(rows, seeds, strict=True) if seed is not None]
         if given:
             self._seed_all(*zip(*given, strict=True))
-            self._used[[row for row, _ in given]] = self._size
-            self._n_started[[row for row, _ in given]] = 0
+        for row, _ in given:
+            self._ahead[row] = []
+            self._n_started[row] = 0
 
     def generator(self, row: int) -> np.random.Generator:
         """A row's own generator, as if nothing had been drawn ahead."""
         generator = self._own(row)
-        used = int(self._used[row])
-        if used < self._size:
-            generator.bit_generator.state = self._blocks[row].state
+        if self._ahead[row]:
+            generator.bit_generator.state = self._states[row]
+            used = self._size - len(self._ahead[row])
             self.task.draw_many(generator, used, split=self.split)
-            self._used[row] = self._size
+            self._ahead[row] = []
         return generator
 
     def repliers(self, rows: Sequence[int]) -> list[np.random.Generator]:
@@ -107,15 +101,14 @@ class Prompts:
         """The next openings of rows, from the split that is drawn ahead."""
         if not self._size:
             return self.encoded([self._drawn(row) for row in rows.tolist()])
-        used = self._used[rows]
-        if (used == self._size).any():
-            for row in rows[used == self._size].tolist():
-                self._refill(row)
-            used = self._used[rows]
-        self._used[rows] += 1
-        blocks = self._blocks[rows].tolist()
-        openings = [b.openings[i] for b, i in zip(blocks, used.tolist(), strict=True)]
-        return Started(openings, self._ids, self._lengths, rows * self._size + used)
+        openings, picks = [], []
+        for row in rows.tolist():
+            ahead = self._ahead[row]
+            if not ahead:
+                ahead = self._refill(row)
+            picks.append((row + 1) * self._size - len(ahead))
+            openings.append(ahead.pop())
+        return Started(openings, self._ids, self._lengths, np.array(picks))
 
     def open(self, row: int, *, split: str, task_id: str | None) -> Opening[Any]:
         """The opening of a row from any split, or of a given problem."""
@@ -148,9 +141,9 @@ class Prompts:
         self._n_started[targets] = self._n_started[sources]
         for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
             self.seeds[target] = self.seeds[source]
+            self._ahead[target] = self._ahead[source].copy()
+            self._states[target] = self._states[source]
         if self._size:
-            self._blocks[targets] = self._blocks[sources]
-            self._used[targets] = self._used[sources]
             shape = (-1, self._size, self._ids.shape[1])
             blocks, lengths = self._ids.reshape(shape), self._lengths.reshape(shape[:2])
             blocks[targets], lengths[targets] = blocks[sources], lengths[sources]
@@ -175,11 +168,11 @@ class Prompts:
             self._is_shared[row] = False
         return generator
 
-    def _refill(self, row: int) -> None:
-        """Draw a block of openings and encode them."""
+    def _refill(self, row: int) -> list[Opening[Any]]:
+        """Draw a block of openings and encode them; the next opening is the last."""
         generator = self._own(row)
         # Of a block of one nothing is left once it is taken, so there is nothing to go back to.
-        state = generator.bit_generator.state if self._size > 1 else {}
+        self._states[row] = generator.bit_generator.state if self._size > 1 else {}
         openings = self.task.draw_many(generator, self._size, split=self.split)
         ids = [self.renderer.open(opening.messages)[0] for opening in openings]
         lengths = [len(prompt) for prompt in ids]
@@ -189,8 +182,8 @@ class Prompts:
         places = slice(row * self._size, (row + 1) * self._size)
         self._ids[places] = [prompt + pad * (width - len(prompt)) for prompt in ids]
         self._lengths[places] = lengths
-        self._blocks[row] = _Block(openings, state)
-        self._used[row] = 0
+        self._ahead[row] = openings[::-1]
+        return self._ahead[row]
 
     def _widen(self, width: int) -> None:
         missing = width - self._ids.shape[1]
