@@ -34,13 +34,15 @@ class SB3DQNArgs(SB3Args):
     """Only none: a small network with random weights."""
     num_envs: int = 64
     """Episodes that are played at a time."""
+    hidden: tuple[int, ...] = (256, 256)
+    """Layers of the network."""
     max_grad_norm: float = 10.0
     """Gradients are clipped to this norm."""
     train_freq: int = 4
     """Steps of each episode between updates."""
     gradient_steps: int = 16
     """Optimiser steps an update."""
-    batch_size: int = 512
+    batch_size: int = 256
     """Steps of the buffer in an optimiser step."""
     buffer_size: int = 100_000
     """Steps that are remembered; each takes two observations."""
