@@ -16,9 +16,20 @@ from stable_baselines3.common.utils import obs_as_tensor
 
 from lmgym.errors import LmgymError
 from lmgym.policies.loading import load_policy
-from lmgym.sb3 import MaskableTokenActorCriticPolicy, TokenActorCriticPolicy
+from lmgym.sb3 import MaskableTokenActorCriticPolicy, TokenActorCriticPolicy, as_sb3
 
 TINY = {"hidden_size": 16, "n_layers": 2, "n_heads": 2, "value_hidden": 8}
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 262,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+"""Of a model of transformers."""
 
 
 def build(env: gym.Env[Any, Any], kind: Any = TokenActorCriticPolicy, **words: Any) -> Any:
@@ -319,20 +330,58 @@ def test_what_does_not_fit_is_refused(
 def test_capped_logits_are_refused(env: gym.Env[Any, Any]) -> None:
     from transformers import Gemma2Config, Gemma2ForCausalLM
 
-    config = Gemma2Config(
-        vocab_size=262,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=64,
-        final_logit_softcapping=0.01,
-    )
-    model = Gemma2ForCausalLM(config)
+    config = Gemma2Config(**SHAPE, head_dim=8, final_logit_softcapping=30.0)
     with pytest.raises(LmgymError, match="capped"):
+        build(env, model=Gemma2ForCausalLM(config))
+
+
+def test_scaled_logits_are_refused(env: gym.Env[Any, Any]) -> None:
+    from transformers import GraniteConfig, GraniteForCausalLM
+
+    model = GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=8.0))
+    with pytest.raises(LmgymError, match="scaled"):
         build(env, model=model)
+    build(env, model=GraniteForCausalLM(GraniteConfig(**SHAPE, logits_scaling=1.0)))
+
+
+def test_models_of_other_families_act_and_train(env: gym.Env[Any, Any]) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=262, n_positions=64, n_embd=16, n_layer=1, n_head=2)
+    policy = build(env, model=GPT2LMHeadModel(config))
+    policy.set_training_mode(False)
+    for rows in ([[259, 50, 43], [259, 51]], [[259, 50, 43, 7], [259, 51, 9]]):
+        observation = observations_of(rows)
+        with torch.no_grad():
+            actions, values, logprobs = policy(observation)
+        trained_values, trained, _ = policy.evaluate_actions(observation, actions)
+        torch.testing.assert_close(logprobs, trained, rtol=0, atol=1e-5)
+        torch.testing.assert_close(values, trained_values, rtol=0, atol=1e-5)
+
+
+def test_rollouts_with_the_cache_are_those_without() -> None:
+    rollouts = []
+    for use_cache in (True, False):
+        batch: Any = gym.make_vec(
+            "lmgym/Math-v0", num_envs=4, autoreset_mode="same_step", alphabet="digits", max_tokens=5
+        )
+        words = TINY | {"action_ids": batch.alphabet, "use_cache": use_cache}
+        ppo = PPO(
+            TokenActorCriticPolicy,
+            as_sb3(batch),
+            n_steps=24,
+            batch_size=96,
+            n_epochs=1,
+            policy_kwargs=words,
+            seed=0,
+            device="cpu",
+        )
+        ppo.learn(2 * 96)  # weights change between the two
+        rollouts.append(ppo.rollout_buffer)
+    ours, theirs = rollouts
+    assert np.array_equal(ours.actions, theirs.actions)
+    np.testing.assert_allclose(ours.log_probs, theirs.log_probs, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ours.values, theirs.values, rtol=0, atol=1e-5)
 
 
 def test_a_policy_without_a_tokenizer_says_how_to_get_one(env: gym.Env[Any, Any]) -> None:
