@@ -222,8 +222,8 @@ class _Driver(BaseCallback):
         if self._tally is not None:
             self._session.log_update(self._tally.metrics(self.num_timesteps))
         else:
-            unit = "tokens" if self._session.bench.args.level == "token" else "steps"
-            self._tally = _Tally(self.training_env.num_envs, unit)
+            is_by_tokens = self._session.bench.args.level == "token"
+            self._tally = _Tally(self.training_env.num_envs, is_by_tokens)
         self._goes_on = next(self._updates, None) is not None
         self._tally.start(self.num_timesteps)
 
@@ -235,33 +235,42 @@ class _Driver(BaseCallback):
 
 
 class _Tally:
-    """What the episodes of an update were worth."""
+    """What the episodes of an update were worth.
 
-    def __init__(self, num_envs: int, unit: str) -> None:
+    Args:
+        num_envs: how many are played at a time.
+        is_by_tokens: whether a step is a token.
+    """
+
+    def __init__(self, num_envs: int, is_by_tokens: bool) -> None:
         self._returns = np.zeros(num_envs)
-        self._unit = unit
+        self._lengths = np.zeros(num_envs)
+        self._rate = "tokens_per_second" if is_by_tokens else "steps_per_second"
+        length = "completion_length" if is_by_tokens else "episode_steps"
+        self._names = ("reward", length, "accuracy")
         self.start(0)
 
     def start(self, steps: int) -> None:
         """Begin an update; episodes go on."""
-        self._finished: list[tuple[float, bool, int]] = []
+        self._finished: list[tuple[float, float, bool]] = []
         self._steps, self._clock = steps, time.perf_counter()
 
     def add(self, rewards: Any, dones: Any, infos: Any) -> None:
+        """Count a step of all environments."""
         self._returns += rewards
-        for row in np.flatnonzero(dones).tolist():
-            info = infos[row]
-            length = int(np.sum(info["loss_mask"]))
-            self._finished.append((self._returns[row], info["is_success"], length))
-        self._returns[dones] = 0.0
+        self._lengths += 1
+        rows = np.flatnonzero(dones).tolist()
+        successes = [infos[row]["is_success"] for row in rows]
+        self._finished += zip(self._returns[rows], self._lengths[rows], successes, strict=True)
+        self._returns[rows] = self._lengths[rows] = 0.0
 
     def metrics(self, steps: int) -> dict[str, float]:
         """Means over the episodes that ended in the update, and its speed."""
         rate = (steps - self._steps) / (time.perf_counter() - self._clock)
-        numbers = {"steps": float(steps), f"{self._unit}_per_second": rate}
+        numbers = {"steps": float(steps), self._rate: rate}
         if self._finished:
-            names = ("reward", "accuracy", "completion_length")
-            numbers |= dict(zip(names, np.mean(self._finished, 0).tolist(), strict=True))
+            means = np.mean(self._finished, 0).tolist()
+            numbers |= dict(zip(self._names, means, strict=True))
         return numbers
 
 
