@@ -11,7 +11,6 @@ taken round by round.
 from __future__ import annotations
 
 import copy
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,7 @@ from lmgym.commands.files import check_file, write_json
 from lmgym.errors import LmgymError
 from lmgym.factory import make_episode
 from lmgym.search.prefix_tree import PrefixTree
-from lmgym.training.records import versions
+from lmgym.training.records import cpu_name, versions
 
 WORLD = "lmgym/Math-v0"
 HANDLE, BATCH, ROW = "handle", "handle in a batch", "row in a batch"
@@ -90,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
     _print_forks(forks)
     _print_groups(groups)
     if args.out is not None:
-        facts = {"arguments": asdict(args), "versions": versions(), "machine": platform.machine()}
+        facts = {"arguments": asdict(args), "versions": versions(), "machine": cpu_name()}
         write_json(args.out, {**facts, "microseconds": forks, "group_seconds": groups})
     if args.plot is not None:
         draw(forks, groups, args.plot)
@@ -159,7 +158,7 @@ def handles_in_batches(size: int = 4096, batches: int = 20) -> Kind:
     return act, size * batches
 
 
-def rows_in_a_batch(context: int, args: ForkArgs, times: int = 5) -> Kind:
+def rows_in_a_batch(context: int, args: ForkArgs, times: int = 20) -> Kind:
     """Fork rows of a batched environment onto as many others."""
     options = {"compiled": True} if args.compiled else {}
     make_vec: Any = gym.make_vec  # its arguments are those of the environment as well
