@@ -6,6 +6,8 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -294,3 +296,25 @@ def test_rows_that_make_no_sense_are_an_error(
     decoder = RowDecoder(llama, 256)
     with pytest.raises(LmgymError, match=message):
         decoder.read(torch.zeros(shape, dtype=torch.int32), torch.tensor(lengths))
+
+
+@pytest.mark.parametrize("world", ["lmgym/GuessNumber-v0", "lmgym/Math-v0"])
+@pytest.mark.parametrize("autoreset_mode", ["same_step", "next_step"])
+def test_reads_what_a_batched_environment_shows(
+    llama: Any, world: str, autoreset_mode: str
+) -> None:
+    make_vec: Any = gym.make_vec  # its arguments are those of the environment as well
+    env = make_vec(world, num_envs=6, autoreset_mode=autoreset_mode, max_tokens=12)
+    decoder = RowDecoder(llama, 256)
+    rng = np.random.default_rng(0)
+    observations, _ = env.reset(seed=0)
+    for step in range(35):
+        tokens, lengths = observations["tokens"], observations["length"][:, 0]
+        rows = [row[:length].tolist() for row, length in zip(tokens, lengths, strict=True)]
+        hidden = decoder.read(torch.from_numpy(tokens), torch.from_numpy(lengths))
+        torch.testing.assert_close(hidden, expected(llama, rows), atol=1e-5, rtol=1e-5)
+        if step % 20 == 10:
+            env.fork([0, 1], [3, 4])
+            decoder.fork(torch.tensor([0, 1]), torch.tensor([3, 4]))
+        actions = rng.choice([*b"0123456789", 257, 257], size=6)
+        observations, *_ = env.step(actions)
