@@ -135,6 +135,7 @@ def collect_run(args: SB3RolloutsArgs, model: Mapping[str, int]) -> dict[str, li
     }
 
     def collect(ppo: PPO) -> None:
+        ppo.policy.set_training_mode(True)  # as `train` does: the cache is of old weights
         callback: Any = ppo._init_callback(None)
         assert ppo.env is not None
         ppo.collect_rollouts(ppo.env, callback, ppo.rollout_buffer, steps)
