@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from lmgym.rollouts import RolloutCollector
 from lmgym.training.runs import read_metrics
 
 RunCli = Callable[..., tuple[int, str, str]]
+StartCli = Callable[..., subprocess.Popen[str]]
 
 MATH = "lmgym/Math-v0"
 NETWORK: dict[str, Any] = {
@@ -308,3 +312,34 @@ def test_ppo_takes_chunks_from_scratch(small: dict[str, Any]) -> None:
     folder = run("sb3-ppo", given, MATH, {})
     assert record_of(folder)["alphabet"] is None
     assert {"steps_per_second", "episode_steps"} <= set(read_metrics(folder)[0])
+
+
+def test_of_equal_checkpoints_the_later_is_the_best(
+    identity: dict[str, Any], tmp_path: Path
+) -> None:
+    def nothing(prompts: list[str], completions: list[str]) -> list[float]:
+        return [0.0 for _ in completions]
+
+    args = {**NETWORK, **SIZES["sb3-dqn"], "updates": 6, "validate_every": 0.0, "lr": 1e-9}
+    folder = run("sb3-dqn", {**args, "out": str(tmp_path / "r")}, MATH, identity, nothing)
+    assert record_of(folder)["best"]["update"] == 6
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_last_weights(start_cli: StartCli, tmp_path: Path) -> None:
+    words = ["train", "sb3-a2c", "lmgym/Copy-v0", "--model", "none", "--out", "r"]
+    quick = ["--test-limit", "4", "--validation-limit", "4"]
+    process = start_cli([*words, *quick], cwd=tmp_path, start_new_session=True)
+    metrics = tmp_path / "r" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.is_file() and metrics.read_text()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in out + err
+    assert record_of(tmp_path / "r")["status"] == "interrupted"
+    inside = {path.name for path in (tmp_path / "r" / "last").iterdir()}
+    assert inside == {"lmgym.json", "policy.safetensors", "sb3.zip"}
