@@ -11,11 +11,12 @@ import pytest
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3 import A2C, DQN, PPO, SAC
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
 from lmgym.errors import LmgymError
 from lmgym.registry import WORLDS
-from lmgym.sb3 import TokenFeatures, as_sb3, check_algorithm
+from lmgym.sb3 import TokenActorCriticPolicy, TokenFeatures, as_sb3, check_algorithm
 
 N = 5
 
@@ -329,3 +330,33 @@ def test_the_bootstrap_of_truncated_episodes_sees_their_ends() -> None:
     model.policy.predict_values = watched  # type: ignore[method-assign]
     model.learn(4 * N)
     assert seen.count(1) >= N
+
+
+def test_policies_are_evaluated_on_it() -> None:
+    env = VecMonitor(as_sb3(batch(max_tokens=4)))
+    model = PPO(
+        TokenActorCriticPolicy,
+        env,
+        n_steps=8,
+        batch_size=40,
+        policy_kwargs={"model": "embedded"},
+        device="cpu",
+    )
+    env.seed(0)
+    returns, lengths = evaluate_policy(
+        model, env, n_eval_episodes=20, deterministic=True, return_episode_rewards=True
+    )
+    assert isinstance(returns, list)
+    assert isinstance(lengths, list)
+    assert len(returns) == 20
+    assert 0 < sum(returns) < 20  # it solves some problems and not others
+    assert max(lengths) <= 4
+
+
+def test_rewards_are_normalized_where_asked() -> None:
+    env = VecNormalize(VecMonitor(as_sb3(batch())), norm_obs=False)
+    model = PPO("MultiInputPolicy", env, n_steps=8, batch_size=40, n_epochs=1, device="cpu")
+    model.learn(40)
+    assert env.ret_rms.count > 40 - 1
+    observation: Any = env.reset()
+    assert observation["tokens"].dtype == np.int32
