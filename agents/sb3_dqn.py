@@ -32,7 +32,7 @@ class SB3DQNArgs(SB3Args):
 
     model: str = "none"
     """Only none: a small network with random weights."""
-    num_envs: int = 64
+    num_envs: int | None = 64
     """Episodes that are played at a time."""
     hidden: tuple[int, ...] = (256, 256)
     """Layers of the network."""

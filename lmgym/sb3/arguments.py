@@ -32,8 +32,9 @@ class SB3Args(LearnerArgs):
     validate_on: Literal["validation", "train"] = "validation"
     """What checkpoints and the end of training are chosen by: problems that are not trained on, or
     those that are, where a small world is to be learned by heart."""
-    num_envs: int = 256
-    """Episodes that are played at a time."""
+    num_envs: int | None = None
+    """Episodes that are played at a time; by default 256, or 16 for models above 10 million
+    parameters."""
     gamma: float = 1.0
     """Discount of a step."""
     lr: float | None = None

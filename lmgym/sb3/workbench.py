@@ -25,11 +25,12 @@ from lmgym.sb3.trajectories import MaskableTrajectoryBuffer, TrajectoryBuffer
 from lmgym.sb3.vec_env import as_sb3
 from lmgym.token_env import ChunkEnv, TokenEnv
 from lmgym.training.base_session import check_splits
-from lmgym.training.presets import default_learning_rate
+from lmgym.training.presets import default_learning_rate, is_large
 
 __all__ = ["Workbench"]
 
 _SCRATCH_LEARNING_RATE, _SCRATCH_ENTROPY_WEIGHT = 1e-3, 0.05
+_NUM_ENVS, _NUM_ENVS_OF_LARGE = 256, 16
 _ALL = "all"
 
 
@@ -52,6 +53,7 @@ class Workbench:
         alphabet: name of what may be written; None for every id.
         env: the training environment, a `VecEnv`.
         lr: the learning rate.
+        num_envs: episodes that are played at a time.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Workbench:
         self.task = make_task(env, **world_args)
         self.renderer: Renderer = ByteRenderer()
         self.lr = args.lr or _SCRATCH_LEARNING_RATE
+        self.num_envs = args.num_envs or _NUM_ENVS
         if not args.is_from_scratch:
             self._read_language_model()
         self.mask = mask
@@ -132,11 +135,11 @@ class Workbench:
 
     def batch_size(self, n_steps: int, minibatches: int) -> int:
         """Steps of a minibatch, where an update has `n_steps` of every environment."""
-        total = n_steps * self.args.num_envs
+        total = n_steps * self.num_envs
         if total % minibatches or total // minibatches < 2:
             raise LmgymError(
                 f"minibatches={minibatches} does not share {total} steps (n_steps={n_steps} of"
-                f" num_envs={self.args.num_envs}) into even parts of 2 or more; choose a divisor"
+                f" num_envs={self.num_envs}) into even parts of 2 or more; choose a divisor"
             )
         return total // minibatches
 
@@ -156,6 +159,8 @@ class Workbench:
         policy = load_policy(args.model)
         self.renderer = policy.renderer
         self.lr = args.lr or default_learning_rate(policy.n_parameters)
+        few = _NUM_ENVS_OF_LARGE if is_large(policy.n_parameters) else _NUM_ENVS
+        self.num_envs = args.num_envs or few
 
     def _default_alphabet(self) -> str:
         is_small = self.args.is_from_scratch and self.mask is None
@@ -175,4 +180,4 @@ class Workbench:
             "autoreset_mode": "same_step",
             **world_args,
         }
-        return as_sb3(gym.make_vec(env, num_envs=args.num_envs, **words))
+        return as_sb3(gym.make_vec(env, num_envs=self.num_envs, **words))

@@ -55,6 +55,12 @@ SIZES: dict[str, dict[str, Any]] = {
     },
 }
 LEARNERS = list(SIZES)
+CLASSES: dict[str, Any] = {
+    "sb3-ppo": PPO,
+    "sb3-maskable-ppo": MaskablePPO,
+    "sb3-a2c": A2C,
+    "sb3-dqn": DQN,
+}
 FROM_LANGUAGE_MODELS = [name for name in LEARNERS if name != "sb3-dqn"]
 
 
@@ -206,21 +212,18 @@ def test_the_checkpoint_of_a_language_model_is_one(agent: str, small: dict[str, 
     found = evaluate(collector, None, split="test", limit=8, samples=0)
     after = record_of(folder)["after"]
     assert (found.greedy, found.mean_length) == (after["greedy"], after["mean_length"])
+    opened = CLASSES[agent].load(folder / "best" / "sb3.zip", device="cpu").policy
+    weights = opened.language_model.state_dict()
+    assert all(torch.equal(weights[n], t) for n, t in policy.model.state_dict().items())
 
 
 @pytest.mark.parametrize("agent", LEARNERS)
 def test_stable_baselines3_opens_its_checkpoint(
     agent: str, identity: dict[str, Any], tmp_path: Path
 ) -> None:
-    classes: dict[str, Any] = {
-        "sb3-ppo": PPO,
-        "sb3-maskable-ppo": MaskablePPO,
-        "sb3-a2c": A2C,
-        "sb3-dqn": DQN,
-    }
     args = {**NETWORK, **SIZES[agent], "updates": 4, "out": str(tmp_path / "r")}
     folder = run(agent, args, MATH, identity)
-    algorithm = classes[agent].load(folder / "last" / "sb3.zip", device="cpu")
+    algorithm = CLASSES[agent].load(folder / "last" / "sb3.zip", device="cpu")
     saved = load_file(folder / "last" / "policy.safetensors")
     state = algorithm.policy.state_dict()
     assert all(torch.equal(saved[name], state[name]) for name in saved)
@@ -305,6 +308,15 @@ def test_every_learner_takes_every_world_without_options(
     assert code == 0
     assert ("load it: r/best/sb3.zip" if agent == "sb3-dqn" else "watch it: lmgym play") in out
     assert record_of(tmp_path / "r")["status"] == "finished"
+
+
+def test_large_models_play_fewer_episodes_at_a_time(
+    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmgym.sb3.workbench.is_large", lambda n_parameters: n_parameters > 1000)
+    del small["num_envs"]
+    folder = run("sb3-a2c", {**small, "updates": 1}, "lmgym/Copy-v0", {})
+    assert read_metrics(folder)[0]["steps"] == 16 * 4
 
 
 def test_ppo_takes_chunks_from_scratch(small: dict[str, Any]) -> None:
