@@ -7,13 +7,12 @@ spellings of one problem never end up on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["mix", "mix_many", "split_of", "splits_of"]
+__all__ = ["mix", "mix_many", "split_of"]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 _ONE = np.uint64(1)
@@ -55,10 +54,3 @@ def split_of(canonical: str) -> str:
     """The split of a problem: 10 % test, 10 % validation, the rest train."""
     bucket = mix(crc32(canonical.encode("utf-8", "surrogatepass")) + _SALT) % 10
     return _SPLITS[bucket]
-
-
-def splits_of(canonicals: Sequence[str]) -> list[str]:
-    """`split_of` each of many forms, faster than one at a time."""
-    sums = [crc32(form.encode("utf-8", "surrogatepass")) for form in canonicals]
-    buckets = mix_many(np.array(sums, np.uint64) + np.uint64(_SALT)) % np.uint64(10)
-    return [_SPLITS[bucket] for bucket in buckets.tolist()]

@@ -100,7 +100,7 @@ class ByteRenderer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; bytes that are not UTF-8 become U+FFFD."""
-        listed = list(ids)
+        listed = ids if isinstance(ids, list) else list(ids)
         try:
             written = bytes(listed)
         except ValueError:  # special ids among them

@@ -6,17 +6,18 @@ problem in every process, and its canonical form decides the split.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from operator import add, mod, mul, sub
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmgym.addresses import mix, mix_many, split_of
 
-__all__ = ["FAMILIES", "MAX_DIFFICULTY", "Problem", "problem_at", "problems_at", "problems_in"]
+__all__ = ["FAMILIES", "MAX_DIFFICULTY", "Problem", "operands_at", "problem_at", "problems_in"]
 
 MAX_DIFFICULTY = 9
 
@@ -56,14 +57,17 @@ class Family:
         self.lowest = lowest
         self.larger_first = larger_first
 
+    def ranges(self, digits: int) -> tuple[range, range]:
+        """The values that the two operands take."""
+        first = range(10 ** (digits - 1) if digits > 1 else 0, 10**digits)  # one digit: with zero
+        if self.modulus is None:
+            return first, first
+        return first, range(self.lowest, self.lowest + self.modulus)
+
     def operands(self, first: Any, second: Any, digits: int) -> tuple[Any, Any]:
         """The operands that two integers of 64 mixed bits stand for, or two arrays of them."""
-        high = 10**digits
-        low = high // 10 if digits > 1 else 0  # one digit: zero included
-        a = low + first % (high - low)
-        if self.modulus is None:
-            return a, low + second % (high - low)
-        return a, self.lowest + second % self.modulus
+        a, b = self.ranges(digits)
+        return a.start + first % len(a), b.start + second % len(b)
 
     def problem(self, a: int, b: int) -> Problem:
         """The problem of two operands; problems with the same canonical form are one."""
@@ -93,18 +97,20 @@ def problem_at(family: str, difficulty: int, seed: int, index: int) -> Problem:
     return kind.problem(*kind.operands(mix(start), mix(start + 1), difficulty))
 
 
-def problems_at(family: str, difficulty: int, seed: int, indices: Sequence[int]) -> list[Problem]:
-    """The problems at many indices, faster than one at a time.
+def operands_at(
+    family: str, difficulty: int, seed: int, indices: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The operands of the problems at many indices, each array of the shape of `indices`.
 
     Example:
-        >>> problems_at("modular", 2, 0, [5]) == [problem_at("modular", 2, 0, 5)]
+        >>> (a,), (b,) = operands_at("modular", 2, 0, np.array([5]))
+        >>> FAMILIES["modular"].problem(int(a), int(b)) == problem_at("modular", 2, 0, 5)
         True
     """
-    first = 2 * np.array(indices, np.uint64)
-    first += np.uint64(_start(family, difficulty, seed))
-    kind = FAMILIES[family]
-    a, b = kind.operands(mix_many(first), mix_many(first + np.uint64(1)), difficulty)
-    return list(map(kind.problem, a.tolist(), b.tolist()))
+    first = np.uint64(2) * indices.astype(np.uint64) + np.uint64(_start(family, difficulty, seed))
+    bits = mix_many(first), mix_many(first + np.uint64(1))
+    a, b = FAMILIES[family].operands(*bits, difficulty)
+    return a.astype(np.int64), b.astype(np.int64)
 
 
 def problems_in(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lmgym.addresses import splits_of
 from lmgym.errors import LmgymError, unknown
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
 from lmgym.verification import verify_number
@@ -19,10 +18,10 @@ from .families import (
     MAX_DIFFICULTY,
     Problem,
     problem_at,
-    problems_at,
     problems_in,
 )
 from .problem_files import Row, load_gsm8k, load_problems
+from .problem_table import LARGEST, problem_table
 
 __all__ = ["MathArgs", "MathTask"]
 
@@ -115,6 +114,7 @@ class MathTask(Task[Fraction]):
         else:
             self._rows = _load(args.problems)
             self.context, self.max_tokens = 2048, 512
+        self._place = f"{args.problems}/{args.difficulty}/{args.problem_seed}"
         default = _INSTRUCTION if self._rows else ""
         self._instruction = default if args.instruction is None else args.instruction
         self._by_address = {row.address: row for rows in self._rows.values() for row in rows}
@@ -135,17 +135,20 @@ class MathTask(Task[Fraction]):
         self, rng: np.random.Generator, n: int, *, split: str = "train"
     ) -> list[Opening[Fraction]]:
         """The problems that `n` calls of `reset` draw."""
-        if self._rows or n < _WORTH_ARRAYS:
-            return super().draw_many(rng, n, split=split)
         args = self.args
-        indices = rng.integers(1 << 31, size=n).tolist()
-        problems = problems_at(args.problems, args.difficulty, args.problem_seed, indices)
-        splits = splits_of([problem.canonical for problem in problems])
-        for place, found in enumerate(splits):
-            if found != split:
-                after = self._problems(split, indices[place] + 1)
-                indices[place], problems[place] = next(after)
-        return list(map(self._open_problem, indices, problems))
+        if self._rows or n < _WORTH_ARRAYS or args.difficulty > LARGEST:
+            return super().draw_many(rng, n, split=split)
+        table = problem_table(args.problems, args.difficulty, self._instruction)
+        starts = rng.integers(1 << 31, size=n)
+        openings = []
+        for index, place in zip(*table.draw(starts, split, args.problem_seed), strict=True):
+            if place is None:
+                openings.append(self._open_problem(*next(self._problems(split, index))))
+            else:
+                state, messages, gold, columns = table.parts(place)
+                task_id = f"{self._place}/{index}"
+                openings.append(Opening(state, messages, task_id, gold, columns))
+        return openings
 
     def reply(self, state: Fraction, text: str, rng: np.random.Generator) -> Reply[Fraction]:
         """Verify the answer; the episode is over."""
@@ -209,7 +212,7 @@ class MathTask(Task[Fraction]):
         return self._open_problem(index, problem_at(family, difficulty, seed, index))
 
     def _address(self, index: int) -> str:
-        return f"{self.args.problems}/{self.args.difficulty}/{self.args.problem_seed}/{index}"
+        return f"{self._place}/{index}"
 
     def _open_problem(self, index: int, problem: Problem) -> Opening[Fraction]:
         gold = str(problem.answer)

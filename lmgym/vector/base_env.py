@@ -274,7 +274,7 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
 
     def _over(self) -> Rows | None:
         """The rows that are over."""
-        rows = (~self.batch.is_running).nonzero()[0]
+        rows = self.batch.over()
         return rows if len(rows) else None
 
     def _require_running(self) -> None:

@@ -19,6 +19,10 @@ Rows = NDArray[np.intp]
 """Indices of rows, shape (R,)."""
 
 
+_ONE_MORE = np.array([[[1]], [[-1]]], np.int32)
+"""What an id adds to the lengths and to what remains."""
+
+
 class TokenBuffers:
     """Ids, lengths and budgets of N rows.
 
@@ -38,7 +42,7 @@ class TokenBuffers:
     Example:
         >>> buffers = TokenBuffers(2, context=4, max_tokens=3, vocab_size=9, pad_id=0, end_ids=[8])
         >>> prompts, both = np.array([[1, 2], [3, 0]], np.int32), np.arange(2)
-        >>> buffers.start(both, prompts, np.array([2, 1]), picks=both)
+        >>> buffers.start(both, prompts, both, np.array([2, 1]))
         >>> buffers.append(np.array([5, 8]))
         array([1])
         >>> buffers.tokens.tolist()
@@ -60,8 +64,7 @@ class TokenBuffers:
         self.max_tokens = max_tokens
         self.pad_id = pad_id
         self._cells: Int32s = np.full(n_rows * context, pad_id, np.int32)
-        self._lengths: Int32s = np.zeros(n_rows, np.int32)
-        self._remaining: Int32s = np.zeros(n_rows, np.int32)
+        self._counts: Int32s = np.zeros((2, n_rows, 1), np.int32)  # lengths and remaining
         self._set_views()
         self._first = np.arange(n_rows) * context
         self._is_end = np.zeros(vocab_size, np.bool_)
@@ -82,8 +85,7 @@ class TokenBuffers:
         if waiting is not None:
             self._lengths[waiting] -= 1  # over their last id: they may be full
         self._cells[self._first + self._lengths] = ids
-        self._lengths += 1
-        self._remaining -= 1
+        self._counts += _ONE_MORE
         ended = self._is_end[ids]
         ended |= self._remaining == 0
         if waiting is not None:
@@ -99,16 +101,16 @@ class TokenBuffers:
         ended: Rows = rows[self._is_end[ids] | (self._remaining[rows] == 0)]
         return ended
 
-    def start(self, rows: Rows, prompts: Int32s, lengths: Rows, picks: Rows) -> None:
+    def start(self, rows: Rows, prompts: Int32s, picks: Rows, lengths: Rows) -> None:
         """Begin episodes.
 
         Args:
             rows: where, shape (R,).
             prompts: first ids to choose from, padded, shape (P, W).
-            lengths: how many of them are ids, each below the context, shape (P,).
             picks: the prompt of each row, shape (R,).
+            lengths: how many ids that prompt has, below the context, shape (R,).
         """
-        width, lengths = prompts.shape[1], lengths[picks]
+        width = prompts.shape[1]
         used = int(self._lengths[rows].max(initial=0))
         self.tokens[rows, :width] = prompts[picks]
         if used > width:
@@ -141,20 +143,25 @@ class TokenBuffers:
         """Make `targets` copies of `sources`, row by row."""
         used = max(int(self._lengths[sources].max()), int(self._lengths[targets].max()))
         self.tokens[targets, :used] = self.tokens[sources, :used]
-        self.lengths[targets] = self.lengths[sources]
-        self.remaining[targets] = self.remaining[sources]
+        self._counts[:, targets] = self._counts[:, sources]
 
     def observe(self, *, copy: bool) -> dict[str, Int32s]:
         """The observation of all rows, copied or as read-only views."""
-        arrays = {"tokens": self.tokens, "length": self.lengths, "remaining": self.remaining}
-        if copy:
-            return {name: array.copy() for name, array in arrays.items()}
-        return {name: _locked(array) for name, array in arrays.items()}
+        if not copy:
+            return dict(self._views)
+        return {
+            "tokens": self.tokens.copy(),
+            "length": self.lengths.copy(),
+            "remaining": self.remaining.copy(),
+        }
 
     def _set_views(self) -> None:
+        self.lengths, self.remaining = self._counts
+        self._flat_counts = self._counts[:, :, 0]
+        self._lengths, self._remaining = self._flat_counts
         self.tokens: Int32s = self._cells.reshape(len(self._lengths), self.context)
-        self.lengths: Int32s = self._lengths[:, None]
-        self.remaining: Int32s = self._remaining[:, None]
+        views = {"tokens": self.tokens, "length": self.lengths, "remaining": self.remaining}
+        self._views = {name: _locked(array) for name, array in views.items()}
 
 
 def _locked(array: Int32s) -> Int32s:

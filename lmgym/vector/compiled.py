@@ -23,69 +23,75 @@ class CompiledBuffers(TokenBuffers):
     def append(self, ids: NDArray[np.integer], waiting: Rows | None = None) -> Rows:
         """Write one id to each row; the rows whose turn or budget this ended, in order."""
         ended = np.empty(len(ids), np.intp)
-        arrays = self.tokens, self._lengths, self._remaining, self._is_end
-        n = _append(*arrays, ids, _NONE if waiting is None else waiting, ended)
+        skipped = _NONE if waiting is None else waiting
+        n = _append(self.tokens, self._flat_counts, self._is_end, ids, skipped, ended)
         return ended[:n]
 
-    def start(self, rows: Rows, prompts: Int32s, lengths: Rows, picks: Rows) -> None:
+    def start(self, rows: Rows, prompts: Int32s, picks: Rows, lengths: Rows) -> None:
         """Begin episodes."""
-        arrays = self.tokens, self._lengths, self._remaining
-        _start(*arrays, rows, prompts, lengths, picks, self.pad_id, self.max_tokens)
+        given = rows, prompts, picks, lengths
+        _start(self.tokens, self._flat_counts, *given, self.pad_id, self.max_tokens)
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, row by row."""
-        arrays = self.tokens, self._lengths, self._remaining
-        _fork(*arrays, sources, targets, self.pad_id)
+        _fork(self.tokens, self._flat_counts, sources, targets, self.pad_id)
 
 
 _NONE = np.empty(0, np.intp)
 
 
+# Calls are dear by the argument, and guesses about branches by the wrong guess: arrays come joined
+# where they can, and loops have no branch that depends on a row. Unsigned places need no test for
+# negative ones.
+
+
 @njit(cache=True)
-def _append(
-    tokens: Any,
-    lengths: Any,
-    remaining: Any,
-    is_end: Any,
-    ids: Any,
-    waiting: Any,
-    ended: Any,
-) -> int:
+def _append(tokens: Any, counts: Any, is_end: Any, ids: Any, waiting: Any, ended: Any) -> int:
+    lengths, remaining = counts[0], counts[1]
+    for row in waiting:
+        lengths[row] -= 1
     n = 0
-    next_waiting = 0
     for row in range(len(ids)):
         token = ids[row]
-        remaining[row] -= 1
-        if next_waiting < len(waiting) and waiting[next_waiting] == row:
-            next_waiting += 1
-            tokens[row, lengths[row] - 1] = token
-            continue
-        tokens[row, lengths[row]] = token
+        tokens[np.uint64(row), np.uint64(lengths[row])] = token
+        ended[n] = row
+        n += is_end[np.uint64(token)] | (remaining[row] == 1)
+    for row in range(len(ids)):
         lengths[row] += 1
-        if is_end[token] or remaining[row] == 0:
-            ended[n] = row
-            n += 1
-    return n
+        remaining[row] -= 1
+    return _without(ended, n, waiting) if len(waiting) else n
+
+
+@njit(cache=True)
+def _without(rows: Any, n: int, left_out: Any) -> int:
+    """Drop some of the first `n` rows, all in order; how many are left."""
+    kept = next_out = 0
+    for index in range(n):
+        row = rows[index]
+        while next_out < len(left_out) and left_out[next_out] < row:
+            next_out += 1
+        rows[kept] = row
+        kept += next_out == len(left_out) or left_out[next_out] != row
+    return kept
 
 
 @njit(cache=True)
 def _start(
     tokens: Any,
-    lengths: Any,
-    remaining: Any,
+    counts: Any,
     rows: Any,
     prompts: Any,
-    prompt_lengths: Any,
     picks: Any,
+    prompt_lengths: Any,
     pad_id: int,
     max_tokens: int,
 ) -> None:
-    context = tokens.shape[1]
-    width = prompts.shape[1]
+    lengths, remaining = counts[0], counts[1]
+    context, width = tokens.shape[1], prompts.shape[1]
     for index in range(len(rows)):
-        row, pick = rows[index], picks[index]
-        length = prompt_lengths[pick]
-        tokens[row, :width] = prompts[pick]
+        row, pick, length = rows[index], picks[index], prompt_lengths[index]
+        for column in range(width):
+            tokens[row, column] = prompts[pick, column]
         for column in range(width, min(lengths[row], context)):
             tokens[row, column] = pad_id
         lengths[row] = length
@@ -95,12 +101,12 @@ def _start(
 @njit(cache=True)
 def _fork(
     tokens: Any,
-    lengths: Any,
-    remaining: Any,
+    counts: Any,
     sources: Any,
     targets: Any,
     pad_id: int,
 ) -> None:
+    lengths, remaining = counts[0], counts[1]
     for index in range(len(sources)):
         source, target = sources[index], targets[index]
         length = lengths[source]

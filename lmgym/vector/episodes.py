@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lmgym.episode import Episode, check_room
+from lmgym.errors import LmgymError
 from lmgym.rewards.schedule import Payment, RewardSchedule
 from lmgym.task import ROLE_IDS, Message, Opening, Reply, Role, Verdict
 from lmgym.transcript import (
@@ -30,6 +31,7 @@ from lmgym.vector.prompts import Prompts, Started
 __all__ = ["EpisodeBatch"]
 
 _ASSISTANT = ROLE_IDS[Role.ASSISTANT]
+_NAMES = {verdict: str(verdict) for verdict in Verdict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class _Course:
 
     state: Any
     messages: tuple[Message, ...]
+    prompt_length: int
     turns: tuple[Turn, ...] = ()
     replies: tuple[tuple[int, ...], ...] = ()
     """The roles of the ids of each reply of the world."""
@@ -79,9 +82,6 @@ class EpisodeBatch:
         split: where problems are drawn from by default.
         group_size: so many rows, one after the other, play the same problems.
         buffers: the class of the arrays.
-
-    Attributes:
-        is_running: False where an episode is over or was never started, shape (N,).
     """
 
     def __init__(
@@ -108,14 +108,13 @@ class EpisodeBatch:
             end_ids=self.renderer.end_ids,
         )
         self.prompts = Prompts(self.task, self.renderer, n_rows, split=split, group_size=group_size)
-        self.is_running = np.zeros(n_rows, np.bool_)
-        self._openings = np.empty(n_rows, object)
-        self._courses = np.empty(n_rows, object)
-        self._verdicts = np.empty(n_rows, object)
-        self._prompt_lengths = np.zeros(n_rows, np.intp)
+        self._openings: list[Opening[Any] | None] = [None] * n_rows
+        self._courses: list[_Course | None] = [None] * n_rows  # from the first reply on
+        self._verdicts: list[Verdict | None] = [None] * n_rows
+        self._is_cut = np.zeros(n_rows, np.bool_)  # truncated
         self._turn_starts = np.zeros(n_rows, np.intp)
         self._n_prefix = np.zeros(n_rows, np.intp)
-        self._has_prefixes = False
+        self._has_prefixes = self._has_cuts = False
 
     def start(
         self, rows: Rows, started: Started, prefixes: Sequence[Sequence[int]] | None = None
@@ -128,17 +127,23 @@ class EpisodeBatch:
             prefixes: ids that the agent's first message begins with, for each of the rows; they
                 count against the budget and carry no loss.
         """
-        lengths = started.lengths[started.picks]
-        self._check_room(lengths, prefixes)
-        self.buffers.start(rows, started.prompts, started.lengths, started.picks)
-        self._openings[rows] = np.fromiter(started.openings, object, len(rows))
-        if self.task.max_turns > 1:
-            self._courses[rows] = None
-        self._prompt_lengths[rows] = lengths
-        self._turn_starts[rows] = lengths
-        self.is_running[rows] = True
+        self._check_room(started.lengths, prefixes)
+        self.buffers.start(rows, started.prompts, started.picks, started.lengths)
+        self._turn_starts[rows] = started.lengths
+        openings, courses, verdicts = self._openings, self._courses, self._verdicts
+        for row, opening in zip(rows.tolist(), started.openings, strict=True):
+            openings[row] = opening
+            courses[row] = verdicts[row] = None
         if prefixes is not None or self._has_prefixes:
             self._write_prefixes(rows, prefixes or [()] * len(rows))
+        if self._has_cuts:
+            self._is_cut[rows] = False
+
+    def over(self) -> Rows:
+        """The rows whose episode is over or was truncated."""
+        is_over = np.fromiter((v is not None for v in self._verdicts), np.bool_, self.n_rows)
+        found: Rows = (is_over | self._is_cut).nonzero()[0]
+        return found
 
     def has_started(self, row: int) -> bool:
         """Whether a row has an episode, over or not."""
@@ -146,18 +151,19 @@ class EpisodeBatch:
 
     def opening(self, row: int) -> Opening[Any]:
         """How a row's episode started."""
-        opening: Opening[Any] = self._openings[row]
+        opening = self._openings[row]
+        if opening is None:
+            raise LmgymError(f"row {row} was never started; call reset() first")
         return opening
 
     def verdict(self, row: int) -> Verdict | None:
         """How a row's episode ended; None while it goes on, and where it was truncated."""
-        verdict: Verdict | None = None if self.is_running[row] else self._verdicts[row]
-        return verdict
+        return self._verdicts[row]
 
     def truncate(self, rows: Rows) -> None:
-        """Break episodes off."""
-        self._verdicts[rows[self.is_running[rows]]] = None
-        self.is_running[rows] = False
+        """Break episodes off, where they are not over."""
+        self._is_cut[rows] = True
+        self._has_cuts = True
 
     def messages(self, row: int) -> tuple[Message, ...]:
         """The conversation of a row so far, without an unfinished message."""
@@ -169,7 +175,7 @@ class EpisodeBatch:
         length = int(self.buffers.lengths[row, 0])
         roles, mask = self._roles_and_mask(row, course, length)
         ids = tuple(self.buffers.tokens[row, :length].tolist())
-        segment = Segment(ids, roles, mask, int(self._prompt_lengths[row]), course.turns)
+        segment = Segment(ids, roles, mask, course.prompt_length, course.turns)
         return Transcript(
             course.messages,
             (segment,),
@@ -201,8 +207,8 @@ class EpisodeBatch:
         listed = drafts.rows
         over = [index for index, verdict in enumerate(verdicts) if verdict is not None]
         over_rows = rows if len(over) == len(verdicts) else rows[over]
-        self._verdicts[rows] = np.fromiter(verdicts, object, len(verdicts))
-        self.is_running[over_rows] = False
+        for row, verdict in zip(listed, verdicts, strict=True):
+            self._verdicts[row] = verdict
         payments = self.schedule.pay_ended(
             verdicts, lambda due: [self.transcript(listed[index]) for index in due]
         )
@@ -213,16 +219,11 @@ class EpisodeBatch:
         """Make `targets` copies of `sources`, their random state included."""
         self.buffers.fork(sources, targets)
         self.prompts.fork(sources, targets)
-        for array in (
-            self.is_running,
-            self._openings,
-            self._courses,
-            self._verdicts,
-            self._prompt_lengths,
-            self._turn_starts,
-            self._n_prefix,
-        ):
+        for array in (self._is_cut, self._turn_starts, self._n_prefix):
             array[targets] = array[sources]
+        for known in (self._openings, self._courses, self._verdicts):
+            for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
+                known[target] = known[source]
 
     def _write_prefixes(self, rows: Rows, prefixes: Sequence[Sequence[int]]) -> None:
         for row, prefix in zip(rows.tolist(), prefixes, strict=True):
@@ -242,9 +243,9 @@ class EpisodeBatch:
 
     def _course_before(self, row: int) -> _Course:
         """What is known of a row, without the message that is written or was written last."""
-        opening: Opening[Any] = self._openings[row]
-        course: _Course | None = self._courses[row]
-        return course or _Course(opening.state, opening.messages)
+        course, opening = self._courses[row], self.opening(row)
+        start = int(self._turn_starts[row])
+        return course or _Course(opening.state, opening.messages, start)
 
     def _with_last(self, row: int, course: _Course) -> _Course:
         start, end = int(self._turn_starts[row]), int(self.buffers.lengths[row, 0])
@@ -267,11 +268,11 @@ class EpisodeBatch:
 
     def _reply(self, rows: Rows, drafts: _Drafts) -> list[Verdict | None]:
         """Hand the finished messages to the world and append its replies; the verdicts."""
-        listed, openings, courses = drafts.rows, self._openings, self._courses
+        listed, courses = drafts.rows, self._courses
         verdicts: list[Verdict | None] = [Verdict.UNFINISHED] * len(listed)
         told = [index for index, is_finished in enumerate(drafts.finished) if is_finished]
         speakers = [listed[index] for index in told]
-        states = [(courses[row] or openings[row]).state for row in speakers]
+        states = [(courses[row] or self.opening(row)).state for row in speakers]
         texts = [drafts.texts[index] for index in told]
         replies = self.task.reply_many(states, texts, self.prompts.repliers(speakers))
         for index, reply in zip(told, replies, strict=True):
@@ -292,7 +293,7 @@ class EpisodeBatch:
             return False
         self.buffers.extend(row, ids, sum(turn.n_tokens for turn in course.turns))
         messages, replies = (*course.messages, *reply.messages), (*course.replies, tuple(roles))
-        self._courses[row] = _Course(reply.state, messages, course.turns, replies)
+        self._courses[row] = replace(course, state=reply.state, messages=messages, replies=replies)
         self._turn_starts[row] = end
         return True
 
@@ -310,7 +311,7 @@ class EpisodeBatch:
         every = range(len(verdicts))
         paid = every if self.schedule.pays_turns else over
         if over:
-            _add(infos, rows, over, self._endings(drafts, verdicts, over))
+            _add(infos, rows, over, self._endings(rows[over], drafts, verdicts, over))
         if paid:
             _add(infos, rows, paid, {"reward_parts": [dict(payments[i].parts) for i in paid]})
         unscored = [index for index in paid if not payments[index].is_scored]
@@ -319,31 +320,30 @@ class EpisodeBatch:
         return infos
 
     def _endings(
-        self, drafts: _Drafts, verdicts: list[Verdict | None], over: list[int]
+        self, rows: Rows, drafts: _Drafts, verdicts: list[Verdict | None], over: list[int]
     ) -> dict[str, list[Any]]:
         """The columns of the rows whose episode ended."""
-        rows = [drafts.rows[index] for index in over]
-        firsts = self._prompt_lengths[rows].tolist()
         prefixes = self._n_prefix[rows].tolist() if self._has_prefixes else [0] * len(rows)
         responses, roles, masks = [], [], []
-        for index, first, n_prefix in zip(over, firsts, prefixes, strict=True):
-            if drafts.starts[index] == first:  # one turn: the agent's own ids, and no others
+        for index, row, n_prefix in zip(over, rows.tolist(), prefixes, strict=True):
+            if self._courses[row] is None:  # one turn: the agent's own ids, and no others
                 n = len(drafts.ids[index])
                 responses.append(tuple(drafts.ids[index]))
                 roles.append((_ASSISTANT,) * n)
                 masks.append((0,) * n_prefix + (1,) * (n - n_prefix))
             else:
-                row, end = drafts.rows[index], drafts.ends[index]
-                all_roles, mask = self._roles_and_mask(row, self._course(row), end)
+                course, end = self._course(row), drafts.ends[index]
+                first = course.prompt_length
+                all_roles, mask = self._roles_and_mask(row, course, end)
                 responses.append(tuple(self.buffers.tokens[row, first:end].tolist()))
                 roles.append(all_roles[first:])
                 masks.append(mask[first:])
-        ended = [verdicts[index] for index in over]
+        ended = [verdict for verdict in verdicts if verdict is not None]
         return {
             "response_ids": responses,
             "role_ids": roles,
             "loss_mask": masks,
-            "verdict": [str(verdict) for verdict in ended],
+            "verdict": [_NAMES[verdict] for verdict in ended],
             "is_success": [verdict is Verdict.CORRECT for verdict in ended],
         }
 

@@ -14,10 +14,6 @@ from lmgym.vector.buffers import Rows
 __all__ = ["InfoColumns", "batched_infos", "infos_by_row"]
 
 
-_MANY = 16
-"""So many rows are faster written by numpy than one at a time."""
-
-
 @dataclass(frozen=True, slots=True)
 class InfoColumns:
     """Entries of the infos of some rows: for each key as many values as rows."""
@@ -55,7 +51,8 @@ def batched_infos(n_rows: int, parts: Iterable[InfoColumns]) -> dict[str, Any]:
     """What `gymnasium.vector.SyncVectorEnv` makes of the infos of single environments.
 
     Each key has an array of all rows, and under the key after an underscore a mask of the rows
-    that have it; a key of dictionaries has a dictionary of the same form.
+    that have it; a key of dictionaries has a dictionary of the same form. Keys of the same rows
+    share their mask.
 
     Example:
         >>> batched_infos(2, [InfoColumns(np.array([1]), {"n_tokens": [3]})])
@@ -63,33 +60,30 @@ def batched_infos(n_rows: int, parts: Iterable[InfoColumns]) -> dict[str, Any]:
     """
     batched: dict[str, Any] = {}
     for part in parts:
-        rows = part.rows.tolist()
         mask = np.zeros(n_rows, np.bool_)
         mask[part.rows] = True
-        for key, values in part.columns.items() if rows else ():
-            seen = f"_{key}"
-            batched[seen] = batched[seen] | mask if seen in batched else mask.copy()
+        for key, values in part.columns.items() if len(part.rows) else ():
+            mask_key = f"_{key}"
+            seen = batched.get(mask_key)
+            batched[mask_key] = mask if seen is None else seen | mask
             if type(values[0]) is dict:
                 inner = batched_infos(n_rows, _inner(part.rows, values))
                 batched[key] = _merged(batched.get(key, {}), inner)
             else:
-                _put(batched, key, n_rows, rows, values)
+                batched[key] = _filled(batched.get(key), n_rows, part.rows, values)
     return batched
 
 
-def _put(batched: dict[str, Any], key: str, n_rows: int, rows: list[int], values: Any) -> None:
-    """Put the values of a key at their rows."""
-    column = batched.get(key)
+def _filled(column: Any, n_rows: int, rows: Rows, values: list[Any]) -> NDArray[Any]:
+    """A column with values put at their rows; a new one where there is none yet."""
     if column is None:
         kind = type(values[0])
-        is_number = kind in (int, float, bool)
+        is_number = kind is int or kind is float or kind is bool
         column = np.zeros(n_rows, kind) if is_number else np.empty(n_rows, object)
-        batched[key] = column
-    if len(rows) < _MANY:
-        for row, value in zip(rows, values, strict=True):
-            column[row] = value
-    else:  # `fromiter` takes tuples as they are, where an assignment would look into them
-        column[rows] = np.fromiter(values, column.dtype, len(values))
+    # `fromiter` takes tuples as they are, where an assignment would look into them.
+    column[rows] = np.fromiter(values, column.dtype, len(values))
+    filled: NDArray[Any] = column
+    return filled
 
 
 def _inner(rows: Rows, values: list[dict[str, Any]]) -> list[InfoColumns]:

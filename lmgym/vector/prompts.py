@@ -15,13 +15,15 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from lmgym.rendering import Renderer
-from lmgym.task import Opening, Task
+from lmgym.task import Message, Opening, Task
 from lmgym.vector.buffers import Int32s, Rows
 
 __all__ = ["Prompts", "Started"]
 
 _LONGEST, _SHORTEST = 64, 8
 """Openings of a block; shorter ones do not pay."""
+_SEEN = 4096
+"""Openings whose ids are remembered."""
 _KEPT = 16_384
 """Openings that are kept ahead, all rows together."""
 
@@ -32,8 +34,8 @@ class Started:
 
     openings: list[Opening[Any]]
     prompts: Int32s
-    lengths: Rows
     picks: Rows
+    lengths: Rows
 
 
 class Prompts:
@@ -71,6 +73,7 @@ class Prompts:
         self._ids: Int32s = np.full((n_rows * size, 1), renderer.pad_id, np.int32)
         self._lengths = np.zeros(n_rows * size, np.intp)
         self._n_started = np.zeros(n_rows, np.int64)
+        self._seen: dict[int, tuple[tuple[Message, ...], Int32s]] = {}
 
     def seed(self, rows: Sequence[int], seeds: Sequence[int | None]) -> None:
         """Give rows new generators; a seed of None leaves a row's as it is."""
@@ -108,7 +111,8 @@ class Prompts:
                 ahead = self._refill(row)
             picks.append((row + 1) * self._size - len(ahead))
             openings.append(ahead.pop())
-        return Started(openings, self._ids, self._lengths, np.array(picks))
+        places = np.array(picks)
+        return Started(openings, self._ids, places, self._lengths[places])
 
     def open(self, row: int, *, split: str, task_id: str | None) -> Opening[Any]:
         """The opening of a row from any split, or of a given problem."""
@@ -118,12 +122,11 @@ class Prompts:
 
     def encoded(self, openings: list[Opening[Any]]) -> Started:
         """The ids of openings."""
-        ids = [self.renderer.open(opening.messages)[0] for opening in openings]
-        lengths = np.array([len(row) for row in ids], np.intp)
+        ids = [self._encoded(opening.messages) for opening in openings]
+        lengths = np.array([len(prompt) for prompt in ids])
         prompts = np.full((len(ids), int(lengths.max())), self.renderer.pad_id, np.int32)
-        for place, row in zip(prompts, ids, strict=True):
-            place[: len(row)] = row
-        return Started(openings, prompts, lengths, np.arange(len(ids)))
+        _fill(prompts, ids, lengths)
+        return Started(openings, prompts, np.arange(len(ids)), lengths)
 
     def align(self, rows: Rows) -> None:
         """Bring the rows of groups that start together to the same problem."""
@@ -174,16 +177,29 @@ class Prompts:
         # Of a block of one nothing is left once it is taken, so there is nothing to go back to.
         self._states[row] = generator.bit_generator.state if self._size > 1 else {}
         openings = self.task.draw_many(generator, self._size, split=self.split)
-        ids = [self.renderer.open(opening.messages)[0] for opening in openings]
-        lengths = [len(prompt) for prompt in ids]
-        if max(lengths) > self._ids.shape[1]:
-            self._widen(max(lengths))
-        width, pad = self._ids.shape[1], [self.renderer.pad_id]
+        ids = [self._encoded(opening.messages) for opening in openings]
+        lengths = np.array([len(prompt) for prompt in ids])
+        longest = int(lengths.max())
+        if longest > self._ids.shape[1]:
+            self._widen(longest)
         places = slice(row * self._size, (row + 1) * self._size)
-        self._ids[places] = [prompt + pad * (width - len(prompt)) for prompt in ids]
+        self._ids[places] = self.renderer.pad_id
+        _fill(self._ids[places], ids, lengths)
         self._lengths[places] = lengths
         self._ahead[row] = openings[::-1]
         return self._ahead[row]
+
+    def _encoded(self, messages: tuple[Message, ...]) -> Int32s:
+        """The ids of an opening; worlds that hand out the same messages are encoded once."""
+        seen = self._seen.get(id(messages))
+        if seen is not None and seen[0] is messages:
+            return seen[1]
+        ids = np.array(self.renderer.open(messages)[0], np.int32)
+        if self._size > 1:
+            if len(self._seen) >= _SEEN:
+                self._seen.clear()
+            self._seen[id(messages)] = messages, ids
+        return ids
 
     def _widen(self, width: int) -> None:
         missing = width - self._ids.shape[1]
@@ -195,3 +211,9 @@ class Prompts:
             generator, self.seeds[row] = seeding.np_random(seed)
             self._generators[row] = generator
             self._is_shared[row] = False
+
+
+def _fill(prompts: Int32s, ids: Sequence[Int32s], lengths: Rows) -> None:
+    """Write prompts of different lengths into rows that are padded already."""
+    used = np.arange(prompts.shape[1]) < lengths[:, None]
+    prompts[used] = np.concatenate(ids)

@@ -24,6 +24,7 @@ _NUMERAL = re.compile(
     r"(?:[eE](?P<exponent>[-+]?[0-9]{1,3})|/(?P<denominator>[0-9]+))?"
 )
 _MIXED = re.compile(r"([-+]?)([0-9][0-9,]*)[ \u00a0\u2009\u202f]([0-9]+/[0-9]+)")
+_NOT_OF_NUMBERS = re.compile(r"[^-+$\u20ac\u00a30-9.,/eE\s\u2212]")
 _SIGN = re.compile(r"^([-+])\s+")
 _SLASH = re.compile(r"\s?/\s?")
 _POWER = re.compile(r"\^\{?[-+]?[0-9]")
@@ -101,7 +102,8 @@ def parse_number(text: str) -> Fraction | None:
     exponent, denominator = int(match["exponent"] or 0), int(match["denominator"] or 1)
     if not (whole or decimals) or abs(exponent) > _MAX_DIGITS or not denominator:
         return None
-    value = Fraction(int(whole + decimals), 10 ** len(decimals) * denominator)
+    scale = 10 ** len(decimals) * denominator
+    value = Fraction(int(whole + decimals), scale) if scale > 1 else Fraction(int(whole))
     value = value * Fraction(10) ** exponent if exponent else value
     return -value if match["sign"] == "-" else value
 
@@ -171,11 +173,9 @@ def _is_unit(match: re.Match[str]) -> bool:
 
 def _one_number(text: str) -> Fraction | None:
     """The number that plain `text` is as a whole, or None."""
-    if len(text) > _MAX_BOX:
+    if len(text) > _MAX_BOX or ("\\" not in text and _NOT_OF_NUMBERS.search(text)):
         return None
     text = text.replace("\\$", "$").strip().strip("$").strip().rstrip(".")
-    if not text.rstrip()[-1:].isdigit() and "\\" not in text:
-        return None
     text = _SIGN.sub(r"\1", text)
     text = _SLASH.sub("/", text) if "/" in text else text
     value = parse_number(text)

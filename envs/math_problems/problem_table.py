@@ -1,0 +1,90 @@
+"""`ProblemTable`: a small family as a table, from which problems are drawn in blocks.
+
+Problems of one or two digits come up again and again, so their splits and the parts of their
+openings are worked out once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmgym.addresses import split_of
+from lmgym.task import Message, Role, Task
+
+from .families import FAMILIES, operands_at
+
+__all__ = ["LARGEST", "ProblemTable", "problem_table"]
+
+LARGEST = 2
+"""The difficulty up to which a family is small: at most 8,100 problems."""
+
+Parts = tuple[Fraction, tuple[Message, ...], str, Mapping[str, Any]]
+"""State, messages, gold answer and columns of an opening."""
+
+
+class ProblemTable:
+    """All problems of a family at a small difficulty.
+
+    Args:
+        family: one of `FAMILIES`.
+        difficulty: digits, 1 to `LARGEST`.
+        instruction: text after each question.
+    """
+
+    def __init__(self, family: str, difficulty: int, instruction: str) -> None:
+        """Sort the problems into splits; the parts of each are made when it first comes up."""
+        self.family, self.difficulty, self.instruction = family, difficulty, instruction
+        self._kind = FAMILIES[family]
+        self._firsts, self._seconds = self._kind.ranges(difficulty)
+        pairs = [(a, b) for a in self._firsts for b in self._seconds]
+        splits = [split_of(self._kind.problem(a, b).canonical) for a, b in pairs]
+        self._splits = np.array([Task.splits.index(split) for split in splits], np.uint8)
+        self._parts: list[Parts | None] = [None] * len(pairs)
+
+    def draw(
+        self, starts: NDArray[np.int64], split: str, seed: int
+    ) -> tuple[list[int], list[int | None]]:
+        """The first problems of a split from some indices on.
+
+        Returns:
+            Their indices, and their places in the table; where none of the next few problems
+            belongs to the split, the last index that was tried and None.
+        """
+        indices = starts[:, None] + np.arange(_TRIED)
+        a, b = operands_at(self.family, self.difficulty, seed, indices)
+        places = (a - self._firsts.start) * len(self._seconds) + (b - self._seconds.start)
+        fits = self._splits[places] == Task.splits.index(split)
+        chosen = np.arange(len(starts)), fits.argmax(1)
+        found: list[int | None] = places[chosen].tolist()
+        kept: list[int] = indices[chosen].tolist()
+        for row in (~fits.any(1)).nonzero()[0].tolist():
+            kept[row], found[row] = int(indices[row, -1]), None
+        return kept, found
+
+    def parts(self, place: int) -> Parts:
+        """What the opening of a problem is made of, wherever it is addressed."""
+        known = self._parts[place]
+        if known is None:
+            a, b = divmod(place, len(self._seconds))
+            problem = self._kind.problem(self._firsts[a], self._seconds[b])
+            gold = str(problem.answer)
+            messages = (Message(Role.USER, problem.question + self.instruction),)
+            columns = {"question": problem.question, "answer": gold}
+            self._parts[place] = known = Fraction(problem.answer), messages, gold, columns
+        return known
+
+
+_TRIED = 4
+"""Problems in a row that are looked at together, to find one of the split."""
+
+
+@lru_cache(maxsize=16)
+def problem_table(family: str, difficulty: int, instruction: str) -> ProblemTable:
+    """The table of a family, made once in a process."""
+    return ProblemTable(family, difficulty, instruction)
