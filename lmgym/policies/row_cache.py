@@ -76,7 +76,7 @@ class RowDecoder:
         ends: Lengths = lengths.cpu().numpy().astype(np.int64)
         _check(tokens, ends)
         with torch.inference_mode():
-            tokens = tokens.to(self.model.device)
+            tokens = tokens.to(self._stamp.device)
             hidden = (
                 self._rows_for(len(tokens)).read(tokens, ends)
                 if self._is_llama

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["WeightStamp"]
 
@@ -33,6 +36,12 @@ class WeightStamp:
             for name, parameter in module._parameters.items()
             if parameter is not None
         ]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first weight is; a model of transformers walks through its modules for that."""
+        parameters, name = self._places[0]
+        return parameters[name].device
 
     def now(self) -> list[tuple[int, int]]:
         """Equal to that of another time where no weight has changed in between."""
