@@ -14,7 +14,6 @@ Fresh weights hardly ever end a text, so episodes fill the context; the world is
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,7 +34,7 @@ from lmgym.commands.files import check_file, write_json
 from lmgym.errors import LmgymError, unknown
 from lmgym.rendering import ByteRenderer
 from lmgym.sb3 import TokenActorCriticPolicy, TrajectoryBuffer, as_sb3
-from lmgym.training.records import versions
+from lmgym.training.records import cpu_name, versions
 
 WORLD, BATCHES = "lmgym/Copy-v0", (64, 256, 1024, 4096)
 MODELS = {
@@ -89,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
     summary = {name: _summary(run) for name, run in runs.items()}
     _print(summary)
     if args.out is not None:
-        facts = {"arguments": asdict(args), "versions": versions(), "machine": platform.machine()}
+        facts = {"arguments": asdict(args), "versions": versions(), "machine": cpu_name()}
         write_json(args.out, {**facts, "summary": summary, "runs": runs})
     return 0 if all(map(_reaches, summary, summary.values())) else 1
 
