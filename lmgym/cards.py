@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from lmgym.errors import LmgymError
-from lmgym.factory import make_env, make_task
+from lmgym.factory import ENV_ARGUMENTS, VECTOR_ARGUMENTS, make_env, make_task
 from lmgym.registry import WorldSpec, find_world
 
 __all__ = ["HEADINGS", "card", "field_docs"]
@@ -32,6 +32,7 @@ HEADINGS = (
 )
 """What every card says, in this order."""
 
+_COMMON = (ENV_ARGUMENTS, VECTOR_ARGUMENTS)
 _HEADING = re.compile(rf"^({'|'.join(HEADINGS)}):(?: +(\S.*))?$", re.MULTILINE)
 
 
@@ -115,11 +116,19 @@ def _facts(spec: WorldSpec) -> dict[str, str]:
     observations = [(level, f"`{env.observation_space}`") for level, env in envs.items()]
     baselines = _table(("policy", "success"), spec.baselines.items())
     return {
-        "{action_space}": _table(("level", "space"), actions),
+        "{action_space}": _table(("level", "space"), actions) + _alphabets(spec),
         "{observation_space}": _table(("level", "space"), observations),
         "{arguments}": _arguments(spec),
         "{baselines}": baselines if spec.baselines else "None measured yet.",
     }
+
+
+def _alphabets(spec: WorldSpec) -> str:
+    """What `alphabet=` and `mask=` can be, where the world names any."""
+    named = spec.task_class.alphabets.items()
+    known = ", ".join(f'`"{name}"` ({len(text)} characters)' for name, text in named)
+    said = "With `alphabet=` fewer actions, with `mask=` a mask of them"
+    return f"\n\n{said}: {known}." if known else ""
 
 
 def _at_a_glance(spec: WorldSpec) -> str:
@@ -143,8 +152,8 @@ def _arguments(spec: WorldSpec) -> str:
         (f"`{field.name}`", _default(field.default), docs.get(field.name, ""))
         for field in fields(args)
     ]
-    common = "Those of every world: `level`, `reward`, `tokenizer`, `split`, `context`,"
-    common += " `max_tokens`, `chunk_size`, `render_mode`."
+    every, batch = (", ".join(f"`{name}`" for name in names) for names in _COMMON)
+    common = f"Those of every world: {every}. Of its batches also: `num_envs`, {batch}."
     table = _table(("argument", "default", "meaning"), rows) + "\n\n" if rows else ""
     return table + common
 

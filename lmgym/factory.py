@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENV_ARGUMENTS",
+    "VECTOR_ARGUMENTS",
     "episode_of",
     "make_env",
     "make_episode",
