@@ -41,7 +41,8 @@ class WeightStamp:
     def device(self) -> torch.device:
         """Where the first weight is; a model of transformers walks through its modules for that."""
         parameters, name = self._places[0]
-        return parameters[name].device
+        device: torch.device = parameters[name].device
+        return device
 
     def now(self) -> list[tuple[int, int]]:
         """Equal to that of another time where no weight has changed in between."""
