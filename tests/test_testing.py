@@ -152,6 +152,31 @@ class WithoutAnEnd(Fair):
     """Description: Half a card."""
 
 
+class WithHiddenDraws(Fair):
+    replies_draw = False
+
+    def reply(self, state: Any, text: str, rng: np.random.Generator) -> Reply[Any]:
+        rng.random()
+        return super().reply(state, text, rng)
+
+
+class WithOtherBlocks(Fair):
+    replies_draw = False
+
+    def reply(self, state: Any, text: str, rng: np.random.Generator) -> Reply[Any]:
+        return Reply(state, verdict=Verdict.CORRECT if text == state[0] else Verdict.INCORRECT)
+
+    def draw_many(
+        self, rng: np.random.Generator, n: int, *, split: str = "train"
+    ) -> list[Opening[Any]]:
+        return super().draw_many(rng, n, split=split)[::-1]
+
+
+class WithOtherBatches(Fair):
+    def reply_many(self, states: Any, texts: Any, rngs: Any) -> list[Reply[Any]]:
+        return [Reply(state, verdict=Verdict.CORRECT) for state in states]
+
+
 @dataclass(frozen=True)
 class ListArgs:
     """Arguments that JSON cannot hold."""
@@ -175,6 +200,9 @@ BROKEN: list[tuple[type[Fair], str, str]] = [
     (WithRepeatedAddresses, "addresses", "task_ids repeats in 'train'"),
     (WithUnstableAddresses, "addresses", "another instance lists other problems of 'train'"),
     (WithAnyAddress, "addresses", "reset takes {'task_id': 'no such problem'}"),
+    (WithHiddenDraws, "vector", "NEXT_STEP: observations of step "),
+    (WithOtherBlocks, "vector", "NEXT_STEP: reset: the batch has "),
+    (WithOtherBatches, "vector", "NEXT_STEP: rewards of step "),
     (WithoutAnEnd, "card", "lacks 'Action space', 'Observation space', "),
 ]
 
