@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count, repeat
 from typing import Any, NoReturn
 
 import gymnasium as gym
@@ -90,7 +89,7 @@ class TokenVecEnv(VecEnv):
         self._actions: Any = None
         self._blanks: list[dict[str, Any]] = [_Blank()] * env.num_envs
         self._truncates = env.args.max_episode_steps is not None
-        self._begun: dict[int, tuple[dict[str, list[Any]], int]] = {}
+        self._begun: dict[int, _Part] = {}
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
 
     def reset(self) -> VecEnvObs:
@@ -124,13 +123,16 @@ class TokenVecEnv(VecEnv):
     @property
     def reset_infos(self) -> list[dict[str, Any]]:
         """How the episode of each row began; put together when asked for, since few ask."""
-        places = [self._begun.get(row, ({}, 0)) for row in range(self.num_envs)]
-        return [{key: columns[key][place] for key in columns} for columns, place in places]
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for row, (rows, columns) in self._begun.items():
+            place = rows.index(row)
+            infos[row] = {key: values[place] for key, values in columns.items()}
+        return infos
 
     @reset_infos.setter
     def reset_infos(self, infos: list[dict[str, Any]]) -> None:
         columns = [{key: [value] for key, value in info.items()} for info in infos]
-        self._begun = dict(enumerate(zip(columns, repeat(0), strict=False)))
+        self._begun = {row: ([row], told) for row, told in enumerate(columns)}
 
     def _tell(self, step: RowStep[Any], infos: list[dict[str, Any]]) -> None:
         """Give infos of their own to the rows whose turn ended, and more where the episode did."""
@@ -143,8 +145,8 @@ class TokenVecEnv(VecEnv):
             for row in (step.truncations & ~step.terminations).nonzero()[0].tolist():
                 infos[row][_TRUNCATED] = True
         for part in step.begun:
-            places = zip(repeat(part.columns), count(), strict=False)
-            self._begun.update(zip(part.rows.tolist(), places, strict=False))
+            rows = part.rows.tolist()
+            self._begun.update(dict.fromkeys(rows, (rows, part.columns)))
 
     def close(self) -> None:
         """Close the environment."""
