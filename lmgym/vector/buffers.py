@@ -23,6 +23,10 @@ _ONE_MORE = np.array([[[1]], [[-1]]], np.int32)
 """What an id adds to the lengths and to what remains."""
 
 
+_COPIED_AT_ONCE = 65_536
+"""Ids that a fork of many rows moves at a time."""
+
+
 class TokenBuffers:
     """Ids, lengths and budgets of N rows.
 
@@ -142,7 +146,10 @@ class TokenBuffers:
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, row by row."""
         used = max(int(self._lengths[sources].max()), int(self._lengths[targets].max()))
-        self.tokens[targets, :used] = self.tokens[sources, :used]
+        n = max(1, _COPIED_AT_ONCE // max(used, 1))
+        for first in range(0, len(sources), n):  # in pieces that stay in the cache
+            rows = slice(first, first + n)
+            self.tokens[targets[rows], :used] = self.tokens[sources[rows], :used]
         self._counts[:, targets] = self._counts[:, sources]
 
     def observe(self, *, copy: bool) -> dict[str, Int32s]:

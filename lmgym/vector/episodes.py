@@ -221,9 +221,11 @@ class EpisodeBatch:
         self.prompts.fork(sources, targets)
         for array in (self._is_cut, self._turn_starts, self._n_prefix):
             array[targets] = array[sources]
-        for known in (self._openings, self._courses, self._verdicts):
-            for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
-                known[target] = known[source]
+        openings, courses, verdicts = self._openings, self._courses, self._verdicts
+        for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
+            openings[target] = openings[source]
+            courses[target] = courses[source]
+            verdicts[target] = verdicts[source]
 
     def _write_prefixes(self, rows: Rows, prefixes: Sequence[Sequence[int]]) -> None:
         for row, prefix in zip(rows.tolist(), prefixes, strict=True):

@@ -70,6 +70,9 @@ class Prompts:
         # generator before the block was drawn.
         self._ahead: list[list[Opening[Any]]] = [[] for _ in range(n_rows)]
         self._states: list[Mapping[str, Any]] = [{}] * n_rows
+        # Where a copied row's generator has to go back to, and how many openings it draws there
+        # in vain, before it draws again.
+        self._owed: list[tuple[Mapping[str, Any], int] | None] = [None] * n_rows
         self._ids: Int32s = np.full((n_rows * size, 1), renderer.pad_id, np.int32)
         self._lengths = np.zeros(n_rows * size, np.intp)
         self._n_started = np.zeros(n_rows, np.int64)
@@ -81,16 +84,14 @@ class Prompts:
         if given:
             self._seed_all(*zip(*given, strict=True))
         for row, _ in given:
-            self._ahead[row] = []
+            self._ahead[row], self._owed[row] = [], None
             self._n_started[row] = 0
 
     def generator(self, row: int) -> np.random.Generator:
         """A row's own generator, as if nothing had been drawn ahead."""
         generator = self._own(row)
         if self._ahead[row]:
-            generator.bit_generator.state = self._states[row]
-            used = self._size - len(self._ahead[row])
-            self.task.draw_many(generator, used, split=self.split)
+            self._go_back(generator, self._states[row], self._size - len(self._ahead[row]))
             self._ahead[row] = []
         return generator
 
@@ -137,19 +138,20 @@ class Prompts:
         numbers[whole] = numbers[whole].max(1, keepdims=True)
 
     def fork(self, sources: Rows, targets: Rows) -> None:
-        """Let `targets` draw what `sources` will draw; a generator is copied once it is used."""
-        both = np.concatenate([sources, targets])
-        self._is_shared[both] = True
+        """Let `targets` draw what `sources` will draw.
+
+        Nothing is drawn or copied here: a shared generator is copied once one of its rows draws,
+        and a block that is under way is drawn again.
+        """
+        self._is_shared[sources] = self._is_shared[targets] = True
         self._generators[targets] = self._generators[sources]
         self._n_started[targets] = self._n_started[sources]
+        ahead, owed, states, seeds = self._ahead, self._owed, self._states, self.seeds
         for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
-            self.seeds[target] = self.seeds[source]
-            self._ahead[target] = self._ahead[source].copy()
-            self._states[target] = self._states[source]
-        if self._size:
-            shape = (-1, self._size, self._ids.shape[1])
-            blocks, lengths = self._ids.reshape(shape), self._lengths.reshape(shape[:2])
-            blocks[targets], lengths[targets] = blocks[sources], lengths[sources]
+            seeds[target] = seeds[source]
+            left = len(ahead[source])
+            owed[target] = (states[source], self._size - left) if left else owed[source]
+            ahead[target] = []
 
     def _drawn(self, row: int) -> Opening[Any]:
         return self.open(row, split=self.split, task_id=None)
@@ -169,7 +171,18 @@ class Prompts:
             copy.bit_generator.state = generator.bit_generator.state
             self._generators[row] = generator = copy
             self._is_shared[row] = False
+        owed = self._owed[row]
+        if owed is not None:
+            self._owed[row] = None
+            self._go_back(generator, *owed)
         return generator
+
+    def _go_back(
+        self, generator: np.random.Generator, state: Mapping[str, Any], n_used: int
+    ) -> None:
+        """Bring a generator to where it is after some openings of a block."""
+        generator.bit_generator.state = state
+        self.task.draw_many(generator, n_used, split=self.split)
 
     def _refill(self, row: int) -> list[Opening[Any]]:
         """Draw a block of openings and encode them; the next opening is the last."""
