@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from lmgym.episode import Episode
@@ -18,6 +17,7 @@ from lmgym.errors import LmgymError
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.transcript import Transcript, conversation_text
 from lmgym.vector.arguments import VectorArgs
+from lmgym.vector.batched_spaces import batched_space
 from lmgym.vector.buffers import Rows
 from lmgym.vector.episodes import EpisodeBatch
 from lmgym.vector.infos import InfoColumns, batched_infos, infos_by_row
@@ -244,8 +244,8 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
     def _set_spaces(self, observation_space: Any, action_space: Any) -> None:
         self.single_observation_space = observation_space
         self.single_action_space = action_space
-        self.observation_space = batch_space(observation_space, self.num_envs)
-        self.action_space = batch_space(action_space, self.num_envs)
+        self.observation_space = batched_space(observation_space, self.num_envs)
+        self.action_space = batched_space(action_space, self.num_envs)
 
     def _start(
         self, rows: Rows, started: Started, prefixes: Sequence[Sequence[int]] | None = None
