@@ -138,9 +138,10 @@ class TokenVecEnv(VecEnv):
         """Give infos of their own to the rows whose turn ended, and more where the episode did."""
         parts = [(part.rows.tolist(), part.columns) for part in step.ended]
         parts.append((list(step.final_observations), {_LAST: [*step.final_observations.values()]}))
+        blank = self._blanks[0]
         for rows, columns in _joined(parts):
             for row, info in zip(rows, _dicts(len(rows), columns), strict=True):
-                infos[row] = {**infos[row], **info} if infos[row] else info
+                infos[row] = info if infos[row] is blank else {**infos[row], **info}
         if self._truncates:
             for row in (step.truncations & ~step.terminations).nonzero()[0].tolist():
                 infos[row][_TRUNCATED] = True
