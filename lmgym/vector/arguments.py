@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from gymnasium.vector import AutoresetMode
 
@@ -64,8 +66,12 @@ class VectorArgs:
         raise unknown("autoreset_mode", given, _MODES)
 
     @property
-    def buffers(self) -> type[TokenBuffers]:
-        """The class of the arrays."""
+    def buffers(self) -> Callable[..., TokenBuffers]:
+        """Makes the arrays; rows that nobody copies lie where they are written fastest."""
+        return partial(self._class, is_spread=not self.copy)
+
+    @property
+    def _class(self) -> type[TokenBuffers]:
         if not self.compiled:
             return TokenBuffers
         try:

@@ -30,7 +30,7 @@ Obs = TypeVar("Obs")
 Act = TypeVar("Act")
 
 
-@dataclass(frozen=True)
+@dataclass
 class RowStep(Generic[Obs]):
     """A step of all rows; infos cost little until somebody asks for them.
 

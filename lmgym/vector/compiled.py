@@ -24,17 +24,18 @@ class CompiledBuffers(TokenBuffers):
         """Write one id to each row; the rows whose turn or budget this ended, in order."""
         ended = np.empty(len(ids), np.intp)
         skipped = _NONE if waiting is None else waiting
-        n = _append(self.tokens, self._flat_counts, self._is_end, ids, skipped, ended)
+        n = _append(self._cells, self._flat_counts, self._is_end, ids, skipped, ended)
         return ended[:n]
 
     def start(self, rows: Rows, prompts: Int32s, picks: Rows, lengths: Rows) -> None:
         """Begin episodes."""
         given = rows, prompts, picks, lengths
-        _start(self.tokens, self._flat_counts, *given, self.pad_id, self.max_tokens)
+        sizes = self.context, self.max_tokens, self.pad_id
+        _start(self._cells, self._flat_counts, *given, *sizes)
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, row by row."""
-        _fork(self.tokens, self._flat_counts, sources, targets, self.pad_id)
+        _fork(self._cells, self._flat_counts, sources, targets, self.pad_id)
 
 
 _NONE = np.empty(0, np.intp)
@@ -83,11 +84,12 @@ def _start(
     prompts: Any,
     picks: Any,
     prompt_lengths: Any,
-    pad_id: int,
+    context: int,
     max_tokens: int,
+    pad_id: int,
 ) -> None:
     lengths, remaining = counts[0], counts[1]
-    context, width = tokens.shape[1], prompts.shape[1]
+    width = prompts.shape[1]
     for index in range(len(rows)):
         row, pick, length = rows[index], picks[index], prompt_lengths[index]
         for column in range(width):

@@ -6,7 +6,7 @@ rewards — is done here for the rows that are there, in one batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -60,8 +60,7 @@ class Finished(NamedTuple):
     infos: list[InfoColumns]
 
 
-@dataclass(frozen=True, slots=True)
-class _Drafts:
+class _Drafts(NamedTuple):
     """The messages that some rows have just ended, or that a limit cut off, as columns."""
 
     rows: list[int]
@@ -81,7 +80,7 @@ class EpisodeBatch:
         n_rows: how many episodes.
         split: where problems are drawn from by default.
         group_size: so many rows, one after the other, play the same problems.
-        buffers: the class of the arrays.
+        buffers: makes the arrays.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class EpisodeBatch:
         *,
         split: str,
         group_size: int = 1,
-        buffers: type[TokenBuffers] = TokenBuffers,
+        buffers: Callable[..., TokenBuffers] = TokenBuffers,
     ) -> None:
         """Allocate; `start` begins the episodes."""
         self.task, self.renderer = episode.task, episode.renderer

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,11 @@ from lmgym.vector.buffers import Rows
 __all__ = ["InfoColumns", "batched_infos", "infos_by_row"]
 
 
-@dataclass(frozen=True, slots=True)
-class InfoColumns:
+_MANY = 12
+"""So many values are put in their places faster by numpy than one at a time."""
+
+
+class InfoColumns(NamedTuple):
     """Entries of the infos of some rows: for each key as many values as rows."""
 
     rows: Rows
@@ -80,8 +82,11 @@ def _filled(column: Any, n_rows: int, rows: Rows, values: list[Any]) -> NDArray[
         kind = type(values[0])
         is_number = kind is int or kind is float or kind is bool
         column = np.zeros(n_rows, kind) if is_number else np.empty(n_rows, object)
-    # `fromiter` takes tuples as they are, where an assignment would look into them.
-    column[rows] = np.fromiter(values, column.dtype, len(values))
+    if len(values) < _MANY:
+        for row, value in zip(rows.tolist(), values, strict=True):
+            column[row] = value
+    else:  # `fromiter` takes tuples as they are, where an assignment would look into them
+        column[rows] = np.fromiter(values, column.dtype, len(values))
     filled: NDArray[Any] = column
     return filled
 

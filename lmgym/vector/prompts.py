@@ -8,8 +8,7 @@ ahead in blocks; whoever asks for a row's generator still finds it as if they ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium.utils import seeding
@@ -22,14 +21,13 @@ __all__ = ["Prompts", "Started"]
 
 _LONGEST, _SHORTEST = 64, 8
 """Openings of a block; shorter ones do not pay."""
-_SEEN = 4096
+_SEEN = 10_000
 """Openings whose ids are remembered."""
 _KEPT = 16_384
 """Openings that are kept ahead, all rows together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """Openings for some rows, and their ids as `TokenBuffers.start` takes them."""
 
     openings: list[Opening[Any]]

@@ -92,6 +92,8 @@ def last_number(response: str) -> Fraction | None:
 
 def parse_number(text: str) -> Fraction | None:
     """The number that `text` is, or None: decimal, with thousands, an exponent, or a fraction."""
+    if text.isdecimal() and text.isascii() and len(text) <= _MAX_DIGITS:
+        return Fraction(int(text))
     if "\\" in text:
         text = _LATEX_FRACTION.sub(_slashed, text)
     text = text.replace("\u2212", "-").rstrip(" ")
