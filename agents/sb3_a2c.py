@@ -65,7 +65,7 @@ def train(args: SB3A2CArgs, env: str, world_args: Mapping[str, Any], reward: Rew
             n_steps=args.n_steps,
             gamma=args.gamma,
             gae_lambda=args.gae_lambda,
-            ent_coef=bench.entropy_weight(args.ent_coef),
+            ent_coef=bench.choose(args.ent_coef, scratch=0.05, language_model=0.0),
             vf_coef=args.vf_coef,
             max_grad_norm=args.max_grad_norm,
             use_rms_prop=False,

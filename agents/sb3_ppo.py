@@ -30,8 +30,9 @@ class SB3PPOArgs(SB3Args):
 
     n_steps: int = 16
     """Steps of each episode between updates."""
-    n_epochs: int = 4
-    """Passes over the steps of an update."""
+    n_epochs: int | None = None
+    """Passes over the steps of an update; by default 1 for language models, whose passes take
+    longer than playing anew, and 4 from scratch."""
     minibatches: int = 8
     """Optimiser steps a pass."""
     gae_lambda: float = 0.95
@@ -40,7 +41,7 @@ class SB3PPOArgs(SB3Args):
     """How far the ratio of probabilities may move from 1."""
     ent_coef: float | None = None
     """Weight of the entropy, which keeps the policy exploring; by default 0 for language models
-    and 0.05 from scratch."""
+    and 0.1 from scratch."""
     vf_coef: float = 0.5
     """Weight of the critic's loss."""
     target_kl: float | None = None
@@ -75,11 +76,11 @@ def train(args: SB3PPOArgs, env: str, world_args: Mapping[str, Any], reward: Rew
             learning_rate=bench.lr,
             n_steps=args.n_steps,
             batch_size=bench.batch_size(args.n_steps, args.minibatches),
-            n_epochs=args.n_epochs,
+            n_epochs=bench.choose(args.n_epochs, scratch=4, language_model=1),
             gamma=args.gamma,
             gae_lambda=args.gae_lambda,
             clip_range=args.clip_range,
-            ent_coef=bench.entropy_weight(args.ent_coef),
+            ent_coef=bench.choose(args.ent_coef, scratch=0.1, language_model=0.0),
             vf_coef=args.vf_coef,
             max_grad_norm=args.max_grad_norm,
             target_kl=args.target_kl,

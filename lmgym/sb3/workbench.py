@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -29,7 +29,9 @@ from lmgym.training.presets import default_learning_rate, is_large
 
 __all__ = ["Workbench"]
 
-_SCRATCH_LEARNING_RATE, _SCRATCH_ENTROPY_WEIGHT = 1e-3, 0.05
+T = TypeVar("T")
+
+_SCRATCH_LEARNING_RATE = 1e-3
 _NUM_ENVS, _NUM_ENVS_OF_LARGE = 256, 16
 _ALL = "all"
 
@@ -143,10 +145,11 @@ class Workbench:
             )
         return total // minibatches
 
-    def entropy_weight(self, given: float | None) -> float:
-        """By default none for language models, which begin near what they should do."""
-        default = _SCRATCH_ENTROPY_WEIGHT if self.args.is_from_scratch else 0.0
-        return default if given is None else given
+    def choose(self, given: T | None, *, scratch: T, language_model: T) -> T:
+        """What was given, else what suits where the policy starts."""
+        if given is not None:
+            return given
+        return scratch if self.args.is_from_scratch else language_model
 
     def _read_language_model(self) -> None:
         """Learn from the model what its ids are and how fast it may be trained."""

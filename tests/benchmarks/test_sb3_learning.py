@@ -76,9 +76,9 @@ def test_writes_figures_a_page_and_curves(bench: Any) -> None:
     assert "drawn" not in found["settings"]["dqn"]
     assert set(found["p_values"]) == {"unpaid", "warm-unpaid"}
     page = Path("benchmarks/results/sb3_learning.md").read_text(encoding="utf-8")
-    assert "| DQN | 100 | none | 90.0% | 0.0% | 85.0% | 1,000 | 60 | 0 | met |" in page
+    assert "| DQN | 110 | none | 90.0% | 0.0% | 85.0% | 1,000 | 60 | 0 | met |" in page
     assert "DQN 2 of 2" in page
-    assert "    lmgym train sb3-maskable-ppo lmgym/Math-v0 --seconds 140 --target 0.9" in page
+    assert "    lmgym train sb3-maskable-ppo lmgym/Math-v0 --seconds 140 --target 0.88" in page
     assert Path("benchmarks/results/sb3_learning.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -93,7 +93,7 @@ def test_a_seed_below_the_bar_is_said_and_is_the_exit_code(bench: Any) -> None:
 
 def test_a_command_that_takes_too_long_misses_the_bar(bench: Any) -> None:
     bench.main(["--seeds", "1"])
-    wall = Path("runs/sb3_learning/a2c-seed100/wall_seconds.json")
+    wall = Path("runs/sb3_learning/a2c-seed110/wall_seconds.json")
     wall.write_text(json.dumps({"wall_seconds": 180.5}))
     assert bench.main(["--seeds", "1"]) == 1
     assert results()["n_met"]["a2c"] == 0
@@ -112,7 +112,7 @@ def test_finished_runs_are_kept_and_broken_ones_run_again(bench: Any) -> None:
 
 def test_a_failed_run_stops_with_its_folder(bench: Any) -> None:
     bench.run_train.code = 2
-    with pytest.raises(LmgymError, match="ppo with seed 100 failed, exit code 2; see"):
+    with pytest.raises(LmgymError, match="ppo with seed 110 failed, exit code 2; see"):
         bench.main(["--seeds", "1"])
 
 
