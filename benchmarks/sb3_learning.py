@@ -335,7 +335,7 @@ def markdown(results: Sequence[Result], summary: Mapping[str, Any]) -> str:
             "",
             *commands,
             "",
-            f"Machine: {machine['cpu']}, {machine['cpu_count']} cores, one thread a run;"
+            f"Machine: {machine['cpu']}, {machine['cpu_count']} cores (one thread a run);"
             f" Python {found['python']}, torch {found['torch']}, lmgym {found['lmgym']}.",
             "",
         ]
@@ -352,8 +352,7 @@ def draw_curves(
     figure = Figure(figsize=(11, 4.5), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     scratch, warm = figure.subplots(1, 2, sharey=True)
-    scratch.set(title="from scratch: one-digit addition, training problems")
-    scratch.set(ylabel="mean reward, as the policy acts")
+    scratch.set_title("from scratch: one-digit addition, training problems")
     warm.set(title="warm start: two-digit addition, validation problems")
     for axes, bar in ((scratch, LEAST_REWARD), (warm, LEAST_ACCURACY)):
         axes.axhline(bar, lw=1, ls="--", color="#555555", label=f"bar, {bar:g}")
@@ -365,7 +364,7 @@ def draw_curves(
             axes = scratch if setting.is_from_scratch else warm
             _draw_setting(axes, [_curve(folder) for folder in folders], setting)
     for axes in (scratch, warm):
-        axes.set(xlabel="seconds of training", ylim=(-0.02, 1.02))
+        axes.set(xlabel="seconds of training", ylabel="mean reward", ylim=(-0.02, 1.02))
         axes.grid(True, lw=0.5, alpha=0.4)
         axes.legend(loc="lower right", fontsize=8, frameon=False)
     figure.savefig(path, format="png", metadata={"Software": "lmgym"})
