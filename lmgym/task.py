@@ -139,7 +139,7 @@ class Task(ABC, Generic[S]):
 
     def draw_many(
         self, rng: np.random.Generator, n: int, *, split: str = "train"
-    ) -> list[Opening[S]]:
+    ) -> Sequence[Opening[S]]:
         """The episodes that `n` calls of `reset` draw; a world may draw them faster at once."""
         return [self.reset(rng, split=split) for _ in range(n)]
 

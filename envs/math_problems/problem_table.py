@@ -49,23 +49,30 @@ class ProblemTable:
 
     def draw(
         self, starts: NDArray[np.int64], split: str, seed: int
-    ) -> tuple[list[int], list[int | None]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first problems of a split from some indices on.
 
         Returns:
             Their indices, and their places in the table; where none of the next few problems
-            belongs to the split, the last index that was tried and None.
+            belongs to the split, the last index that was tried and -1.
         """
         indices = starts[:, None] + np.arange(_TRIED)
-        a, b = operands_at(self.family, self.difficulty, seed, indices)
-        places = (a - self._firsts.start) * len(self._seconds) + (b - self._seconds.start)
+        places = self._places(seed, indices)
         fits = self._splits[places] == Task.splits.index(split)
         chosen = np.arange(len(starts)), fits.argmax(1)
-        found: list[int | None] = places[chosen].tolist()
-        kept: list[int] = indices[chosen].tolist()
-        for row in (~fits.any(1)).nonzero()[0].tolist():
-            kept[row], found[row] = int(indices[row, -1]), None
+        fails = ~fits[chosen]
+        kept, found = indices[chosen], places[chosen]
+        kept[fails], found[fails] = indices[fails, -1], -1
         return kept, found
+
+    def place_of(self, seed: int, index: int) -> int:
+        """The place of the problem at an index."""
+        return int(self._places(seed, np.array([index]))[0])
+
+    def _places(self, seed: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        a, b = operands_at(self.family, self.difficulty, seed, indices)
+        places: NDArray[np.int64] = (a - self._firsts.start) * len(self._seconds)
+        return places + (b - self._seconds.start)
 
     def parts(self, place: int) -> Parts:
         """What the opening of a problem is made of, wherever it is addressed."""

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
@@ -21,7 +23,7 @@ from .families import (
     problems_in,
 )
 from .problem_files import Row, load_gsm8k, load_problems
-from .problem_table import LARGEST, problem_table
+from .problem_table import LARGEST, ProblemTable, problem_table
 
 __all__ = ["MathArgs", "MathTask"]
 
@@ -133,22 +135,18 @@ class MathTask(Task[Fraction]):
 
     def draw_many(
         self, rng: np.random.Generator, n: int, *, split: str = "train"
-    ) -> list[Opening[Fraction]]:
+    ) -> Sequence[Opening[Fraction]]:
         """The problems that `n` calls of `reset` draw."""
         args = self.args
         if self._rows or n < _WORTH_ARRAYS or args.difficulty > LARGEST:
             return super().draw_many(rng, n, split=split)
         table = problem_table(args.problems, args.difficulty, self._instruction)
         starts = rng.integers(1 << 31, size=n)
-        openings = []
-        for index, place in zip(*table.draw(starts, split, args.problem_seed), strict=True):
-            if place is None:
-                openings.append(self._open_problem(*next(self._problems(split, index))))
-            else:
-                state, messages, gold, columns = table.parts(place)
-                task_id = f"{self._place}/{index}"
-                openings.append(Opening(state, messages, task_id, gold, columns))
-        return openings
+        indices, places = table.draw(starts, split, args.problem_seed)
+        for row in (places < 0).nonzero()[0]:  # one in a few hundred
+            indices[row] = next(self._problems(split, int(indices[row]) + 1))[0]
+            places[row] = table.place_of(args.problem_seed, int(indices[row]))
+        return _Drawn(self._place, indices, places, table)
 
     def reply(self, state: Fraction, text: str, rng: np.random.Generator) -> Reply[Fraction]:
         """Verify the answer; the episode is over."""
@@ -228,6 +226,23 @@ class MathTask(Task[Fraction]):
     ) -> Opening[Fraction]:
         messages = (Message(Role.USER, question + self._instruction),)
         columns = {"question": question, "answer": answer}
+        return Opening(state, messages, task_id, gold, columns)
+
+
+class _Drawn(Sequence[Opening[Fraction]]):
+    """Problems of a table; each opening is made when it is asked for."""
+
+    def __init__(
+        self, place: str, indices: NDArray[np.int64], places: NDArray[np.int64], table: ProblemTable
+    ) -> None:
+        self._place, self._indices, self._places, self._table = place, indices, places, table
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, number: Any) -> Any:
+        state, messages, gold, columns = self._table.parts(int(self._places[number]))
+        task_id = f"{self._place}/{self._indices[number]}"
         return Opening(state, messages, task_id, gold, columns)
 
 

@@ -51,7 +51,7 @@ class TokenBuffers:
     Example:
         >>> buffers = TokenBuffers(2, context=4, max_tokens=3, vocab_size=9, pad_id=0, end_ids=[8])
         >>> prompts, both = np.array([[1, 2], [3, 0]], np.int32), np.arange(2)
-        >>> buffers.start(both, prompts, both, np.array([2, 1]))
+        >>> buffers.start(both, prompts, np.array([2, 1]))
         >>> buffers.append(np.array([5, 8]))
         array([1])
         >>> buffers.tokens.tolist()
@@ -112,18 +112,17 @@ class TokenBuffers:
         ended: Rows = rows[self._is_end[ids] | (self._remaining[rows] == 0)]
         return ended
 
-    def start(self, rows: Rows, prompts: Int32s, picks: Rows, lengths: Rows) -> None:
+    def start(self, rows: Rows, prompts: Int32s, lengths: Rows) -> None:
         """Begin episodes.
 
         Args:
             rows: where, shape (R,).
-            prompts: first ids to choose from, padded, shape (P, W).
-            picks: the prompt of each row, shape (R,).
-            lengths: how many ids that prompt has, below the context, shape (R,).
+            prompts: their first ids, padded, shape (R, W).
+            lengths: how many of them are ids, each below the context, shape (R,).
         """
         width = prompts.shape[1]
         used = int(self._lengths[rows].max(initial=0))
-        self.tokens[rows, :width] = prompts[picks]
+        self.tokens[rows, :width] = prompts
         if used > width:
             self.tokens[rows, width:used] = self.pad_id
         self._lengths[rows] = lengths

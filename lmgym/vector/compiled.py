@@ -27,11 +27,10 @@ class CompiledBuffers(TokenBuffers):
         n = _append(self._cells, self._flat_counts, self._is_end, ids, skipped, ended)
         return ended[:n]
 
-    def start(self, rows: Rows, prompts: Int32s, picks: Rows, lengths: Rows) -> None:
+    def start(self, rows: Rows, prompts: Int32s, lengths: Rows) -> None:
         """Begin episodes."""
-        given = rows, prompts, picks, lengths
         sizes = self.context, self.max_tokens, self.pad_id
-        _start(self._cells, self._flat_counts, *given, *sizes)
+        _start(self._cells, self._flat_counts, rows, prompts, lengths, *sizes)
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, row by row."""
@@ -82,7 +81,6 @@ def _start(
     counts: Any,
     rows: Any,
     prompts: Any,
-    picks: Any,
     prompt_lengths: Any,
     context: int,
     max_tokens: int,
@@ -91,9 +89,9 @@ def _start(
     lengths, remaining = counts[0], counts[1]
     width = prompts.shape[1]
     for index in range(len(rows)):
-        row, pick, length = rows[index], picks[index], prompt_lengths[index]
+        row, length = rows[index], prompt_lengths[index]
         for column in range(width):
-            tokens[row, column] = prompts[pick, column]
+            tokens[row, column] = prompts[index, column]
         for column in range(width, min(lengths[row], context)):
             tokens[row, column] = pad_id
         lengths[row] = length

@@ -127,7 +127,7 @@ class EpisodeBatch:
                 count against the budget and carry no loss.
         """
         self._check_room(started.lengths, prefixes)
-        self.buffers.start(rows, started.prompts, started.picks, started.lengths)
+        self.buffers.start(rows, started.prompts, started.lengths)
         self._turn_starts[rows] = started.lengths
         openings, courses, verdicts = self._openings, self._courses, self._verdicts
         for row, opening in zip(rows.tolist(), started.openings, strict=True):
@@ -269,11 +269,12 @@ class EpisodeBatch:
 
     def _reply(self, rows: Rows, drafts: _Drafts) -> list[Verdict | None]:
         """Hand the finished messages to the world and append its replies; the verdicts."""
-        listed, courses = drafts.rows, self._courses
+        listed, openings, courses = drafts.rows, self._openings, self._courses
         verdicts: list[Verdict | None] = [Verdict.UNFINISHED] * len(listed)
         told = [index for index, is_finished in enumerate(drafts.finished) if is_finished]
         speakers = [listed[index] for index in told]
-        states = [(courses[row] or self.opening(row)).state for row in speakers]
+        known = [courses[row] or openings[row] for row in speakers]
+        states = [course.state for course in known if course is not None]
         texts = [drafts.texts[index] for index in told]
         replies = self.task.reply_many(states, texts, self.prompts.repliers(speakers))
         for index, reply in zip(told, replies, strict=True):

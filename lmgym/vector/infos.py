@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,6 @@ from numpy.typing import NDArray
 from lmgym.vector.buffers import Rows
 
 __all__ = ["InfoColumns", "batched_infos", "infos_by_row"]
-
-
-_MANY = 12
-"""So many values are put in their places faster by numpy than one at a time."""
 
 
 class InfoColumns(NamedTuple):
@@ -58,37 +55,50 @@ def batched_infos(n_rows: int, parts: Iterable[InfoColumns]) -> dict[str, Any]:
 
     Example:
         >>> batched_infos(2, [InfoColumns(np.array([1]), {"n_tokens": [3]})])
-        {'_n_tokens': array([False,  True]), 'n_tokens': array([0, 3])}
+        {'n_tokens': array([0, 3]), '_n_tokens': array([False,  True])}
     """
     batched: dict[str, Any] = {}
     for part in parts:
-        mask = np.zeros(n_rows, np.bool_)
-        mask[part.rows] = True
-        for key, values in part.columns.items() if len(part.rows) else ():
-            mask_key = f"_{key}"
-            seen = batched.get(mask_key)
-            batched[mask_key] = mask if seen is None else seen | mask
-            if type(values[0]) is dict:
-                inner = batched_infos(n_rows, _inner(part.rows, values))
-                batched[key] = _merged(batched.get(key, {}), inner)
-            else:
-                batched[key] = _filled(batched.get(key), n_rows, part.rows, values)
+        if len(part.rows):
+            mask = np.zeros(n_rows, np.bool_)
+            mask[part.rows] = True
+            columns = _columns(n_rows, part)
+            _join(batched, columns, mask)
     return batched
 
 
-def _filled(column: Any, n_rows: int, rows: Rows, values: list[Any]) -> NDArray[Any]:
-    """A column with values put at their rows; a new one where there is none yet."""
-    if column is None:
+def _columns(n_rows: int, part: InfoColumns) -> dict[str, Any]:
+    """The entries of a part as arrays of all rows."""
+    columns: dict[str, Any] = {}
+    others: list[str] = []
+    for key, values in part.columns.items():
         kind = type(values[0])
-        is_number = kind is int or kind is float or kind is bool
-        column = np.zeros(n_rows, kind) if is_number else np.empty(n_rows, object)
-    if len(values) < _MANY:
-        for row, value in zip(rows.tolist(), values, strict=True):
-            column[row] = value
-    else:  # `fromiter` takes tuples as they are, where an assignment would look into them
-        column[rows] = np.fromiter(values, column.dtype, len(values))
-    filled: NDArray[Any] = column
-    return filled
+        if kind is dict:
+            columns[key] = batched_infos(n_rows, _inner(part.rows, values))
+        elif kind is int or kind is float or kind is bool:
+            columns[key] = column = np.zeros(n_rows, kind)
+            column[part.rows] = values
+        else:
+            others.append(key)
+    if others:
+        # All objects at once; `fromiter` takes tuples as they are, where an assignment would look
+        # into them.
+        table = np.empty((len(others), n_rows), object)
+        objects = chain.from_iterable(part.columns[key] for key in others)
+        shape = len(others), len(part.rows)
+        table[:, part.rows] = np.fromiter(objects, object, shape[0] * shape[1]).reshape(shape)
+        columns.update(zip(others, table, strict=True))
+    return columns
+
+
+def _join(batched: dict[str, Any], columns: dict[str, Any], mask: NDArray[np.bool_]) -> None:
+    """Add columns of the rows in a mask to what there is."""
+    if batched.keys().isdisjoint(columns):
+        batched.update(columns)
+        batched.update((f"_{key}", mask) for key in columns)
+        return
+    part = columns | {f"_{key}": mask for key in columns}
+    batched.update(_merged(batched, part))
 
 
 def _inner(rows: Rows, values: list[dict[str, Any]]) -> list[InfoColumns]:

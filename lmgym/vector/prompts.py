@@ -20,7 +20,7 @@ from lmgym.vector.buffers import Int32s, Rows
 __all__ = ["Prompts", "Started"]
 
 _LONGEST, _SHORTEST = 64, 8
-"""Openings of a block; shorter ones do not pay."""
+"""Openings of a row's longest block; where there is room for short blocks only, one is drawn."""
 _SEEN = 10_000
 """Openings whose ids are remembered."""
 _KEPT = 16_384
@@ -32,7 +32,6 @@ class Started(NamedTuple):
 
     openings: list[Opening[Any]]
     prompts: Int32s
-    picks: Rows
     lengths: Rows
 
 
@@ -64,15 +63,13 @@ class Prompts:
         size = min(_LONGEST, _KEPT // n_rows)
         size = (size if size >= _SHORTEST else 1) if draws_ahead else 0
         self._size = size
-        # What is left of each row's block, the next opening last, and the state of the row's
-        # generator before the block was drawn.
-        self._ahead: list[list[Opening[Any]]] = [[] for _ in range(n_rows)]
+        # Each row's block, how many of it are taken, and the state of the row's generator before.
+        self._blocks: list[Sequence[Opening[Any]]] = [()] * n_rows
+        self._taken = [0] * n_rows
         self._states: list[Mapping[str, Any]] = [{}] * n_rows
         # Where a copied row's generator has to go back to, and how many openings it draws there
         # in vain, before it draws again.
         self._owed: list[tuple[Mapping[str, Any], int] | None] = [None] * n_rows
-        self._ids: Int32s = np.full((n_rows * size, 1), renderer.pad_id, np.int32)
-        self._lengths = np.zeros(n_rows * size, np.intp)
         self._n_started = np.zeros(n_rows, np.int64)
         self._seen: dict[int, tuple[tuple[Message, ...], Int32s]] = {}
 
@@ -82,15 +79,15 @@ class Prompts:
         if given:
             self._seed_all(*zip(*given, strict=True))
         for row, _ in given:
-            self._ahead[row], self._owed[row] = [], None
+            self._blocks[row], self._taken[row], self._owed[row] = (), 0, None
             self._n_started[row] = 0
 
     def generator(self, row: int) -> np.random.Generator:
         """A row's own generator, as if nothing had been drawn ahead."""
         generator = self._own(row)
-        if self._ahead[row]:
-            self._go_back(generator, self._states[row], self._size - len(self._ahead[row]))
-            self._ahead[row] = []
+        if self._taken[row] < len(self._blocks[row]):
+            self._go_back(generator, self._states[row], self._taken[row])
+            self._blocks[row], self._taken[row] = (), 0
         return generator
 
     def repliers(self, rows: Sequence[int]) -> list[np.random.Generator]:
@@ -103,15 +100,15 @@ class Prompts:
         """The next openings of rows, from the split that is drawn ahead."""
         if not self._size:
             return self.encoded([self._drawn(row) for row in rows.tolist()])
-        openings, picks = [], []
+        openings = []
         for row in rows.tolist():
-            ahead = self._ahead[row]
-            if not ahead:
-                ahead = self._refill(row)
-            picks.append((row + 1) * self._size - len(ahead))
-            openings.append(ahead.pop())
-        places = np.array(picks)
-        return Started(openings, self._ids, places, self._lengths[places])
+            taken = self._taken[row]
+            if taken == len(self._blocks[row]):
+                self._refill(row)
+                taken = 0
+            openings.append(self._blocks[row][taken])
+            self._taken[row] = taken + 1
+        return self.encoded(openings)
 
     def open(self, row: int, *, split: str, task_id: str | None) -> Opening[Any]:
         """The opening of a row from any split, or of a given problem."""
@@ -124,8 +121,8 @@ class Prompts:
         ids = [self._encoded(opening.messages) for opening in openings]
         lengths = np.array([len(prompt) for prompt in ids])
         prompts = np.full((len(ids), int(lengths.max())), self.renderer.pad_id, np.int32)
-        _fill(prompts, ids, lengths)
-        return Started(openings, prompts, np.arange(len(ids)), lengths)
+        prompts[np.arange(prompts.shape[1]) < lengths[:, None]] = np.concatenate(ids)
+        return Started(openings, prompts, lengths)
 
     def align(self, rows: Rows) -> None:
         """Bring the rows of groups that start together to the same problem."""
@@ -144,12 +141,12 @@ class Prompts:
         self._is_shared[sources] = self._is_shared[targets] = True
         self._generators[targets] = self._generators[sources]
         self._n_started[targets] = self._n_started[sources]
-        ahead, owed, states, seeds = self._ahead, self._owed, self._states, self.seeds
+        blocks, taken, states, owed = self._blocks, self._taken, self._states, self._owed
         for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
-            seeds[target] = seeds[source]
-            left = len(ahead[source])
-            owed[target] = (states[source], self._size - left) if left else owed[source]
-            ahead[target] = []
+            self.seeds[target] = self.seeds[source]
+            is_under_way = taken[source] < len(blocks[source])
+            owed[target] = (states[source], taken[source]) if is_under_way else owed[source]
+            blocks[target], taken[target] = (), 0
 
     def _drawn(self, row: int) -> Opening[Any]:
         return self.open(row, split=self.split, task_id=None)
@@ -182,23 +179,13 @@ class Prompts:
         generator.bit_generator.state = state
         self.task.draw_many(generator, n_used, split=self.split)
 
-    def _refill(self, row: int) -> list[Opening[Any]]:
-        """Draw a block of openings and encode them; the next opening is the last."""
+    def _refill(self, row: int) -> None:
+        """Draw a block of openings, twice as many as the last time."""
         generator = self._own(row)
+        n = min(max(1, 2 * len(self._blocks[row])), self._size)
         # Of a block of one nothing is left once it is taken, so there is nothing to go back to.
-        self._states[row] = generator.bit_generator.state if self._size > 1 else {}
-        openings = self.task.draw_many(generator, self._size, split=self.split)
-        ids = [self._encoded(opening.messages) for opening in openings]
-        lengths = np.array([len(prompt) for prompt in ids])
-        longest = int(lengths.max())
-        if longest > self._ids.shape[1]:
-            self._widen(longest)
-        places = slice(row * self._size, (row + 1) * self._size)
-        self._ids[places] = self.renderer.pad_id
-        _fill(self._ids[places], ids, lengths)
-        self._lengths[places] = lengths
-        self._ahead[row] = openings[::-1]
-        return self._ahead[row]
+        self._states[row] = generator.bit_generator.state if n > 1 else {}
+        self._blocks[row] = self.task.draw_many(generator, n, split=self.split)
 
     def _encoded(self, messages: tuple[Message, ...]) -> Int32s:
         """The ids of an opening; worlds that hand out the same messages are encoded once."""
@@ -212,19 +199,8 @@ class Prompts:
             self._seen[id(messages)] = messages, ids
         return ids
 
-    def _widen(self, width: int) -> None:
-        missing = width - self._ids.shape[1]
-        pad = ((0, 0), (0, missing))
-        self._ids = np.pad(self._ids, pad, constant_values=self.renderer.pad_id)
-
     def _seed_all(self, rows: Sequence[int], seeds: Sequence[int | None]) -> None:
         for row, seed in zip(rows, seeds, strict=True):
             generator, self.seeds[row] = seeding.np_random(seed)
             self._generators[row] = generator
             self._is_shared[row] = False
-
-
-def _fill(prompts: Int32s, ids: Sequence[Int32s], lengths: Rows) -> None:
-    """Write prompts of different lengths into rows that are padded already."""
-    used = np.arange(prompts.shape[1]) < lengths[:, None]
-    prompts[used] = np.concatenate(ids)

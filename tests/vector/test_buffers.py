@@ -25,7 +25,7 @@ def play(buffers: TokenBuffers, steps: int = 60) -> list[Any]:
     prompts = np.array([[1, 2, 3, 4, 5], [5, 4, 6, 6, 6], [2, 6, 6, 6, 6]], np.int32)
     lengths = np.array([5, 2, 1])
     told, waiting = [], np.arange(N)
-    buffers.start(waiting, prompts, waiting % 3, lengths[waiting % 3])
+    buffers.start(waiting, prompts[waiting % 3], lengths[waiting % 3])
     waiting = waiting[:0]
     for step in range(steps):
         ids = rng.integers(6, size=N)
@@ -34,7 +34,7 @@ def play(buffers: TokenBuffers, steps: int = 60) -> list[Any]:
         n = len(waiting)
         if n:
             picks = rng.integers(3, size=n)
-            buffers.start(waiting, prompts, picks, lengths[picks])
+            buffers.start(waiting, prompts[picks], lengths[picks])
         if step % 7 == 0:
             buffers.fork(np.array([0, 0]), np.array([4, 2]))
             ended = np.setdiff1d(ended, [2, 4])
