@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,10 @@ from numpy.typing import NDArray
 from lmgym.vector.buffers import Rows
 
 __all__ = ["InfoColumns", "batched_infos", "infos_by_row"]
+
+
+_MANY = 12
+"""So many values are put in their places faster by numpy than one at a time."""
 
 
 class InfoColumns(NamedTuple):
@@ -69,25 +72,20 @@ def batched_infos(n_rows: int, parts: Iterable[InfoColumns]) -> dict[str, Any]:
 
 def _columns(n_rows: int, part: InfoColumns) -> dict[str, Any]:
     """The entries of a part as arrays of all rows."""
+    rows = part.rows.tolist()
     columns: dict[str, Any] = {}
-    others: list[str] = []
     for key, values in part.columns.items():
         kind = type(values[0])
         if kind is dict:
             columns[key] = batched_infos(n_rows, _inner(part.rows, values))
-        elif kind is int or kind is float or kind is bool:
-            columns[key] = column = np.zeros(n_rows, kind)
-            column[part.rows] = values
-        else:
-            others.append(key)
-    if others:
-        # All objects at once; `fromiter` takes tuples as they are, where an assignment would look
-        # into them.
-        table = np.empty((len(others), n_rows), object)
-        objects = chain.from_iterable(part.columns[key] for key in others)
-        shape = len(others), len(part.rows)
-        table[:, part.rows] = np.fromiter(objects, object, shape[0] * shape[1]).reshape(shape)
-        columns.update(zip(others, table, strict=True))
+            continue
+        is_number = kind is int or kind is float or kind is bool
+        columns[key] = column = np.zeros(n_rows, kind) if is_number else np.empty(n_rows, object)
+        if len(rows) < _MANY:
+            for row, value in zip(rows, values, strict=True):
+                column[row] = value
+        else:  # `fromiter` takes tuples as they are, where an assignment would look into them
+            column[part.rows] = np.fromiter(values, column.dtype, len(rows))
     return columns
 
 

@@ -71,7 +71,7 @@ class Prompts:
         # in vain, before it draws again.
         self._owed: list[tuple[Mapping[str, Any], int] | None] = [None] * n_rows
         self._n_started = np.zeros(n_rows, np.int64)
-        self._seen: dict[int, tuple[tuple[Message, ...], Int32s]] = {}
+        self._seen: dict[int, tuple[tuple[Message, ...], list[int]]] = {}
 
     def seed(self, rows: Sequence[int], seeds: Sequence[int | None]) -> None:
         """Give rows new generators; a seed of None leaves a row's as it is."""
@@ -119,10 +119,10 @@ class Prompts:
     def encoded(self, openings: list[Opening[Any]]) -> Started:
         """The ids of openings."""
         ids = [self._encoded(opening.messages) for opening in openings]
-        lengths = np.array([len(prompt) for prompt in ids])
-        prompts = np.full((len(ids), int(lengths.max())), self.renderer.pad_id, np.int32)
-        prompts[np.arange(prompts.shape[1]) < lengths[:, None]] = np.concatenate(ids)
-        return Started(openings, prompts, lengths)
+        lengths = [len(prompt) for prompt in ids]
+        longest, pad = max(lengths), self.renderer.pad_id
+        padded = [prompt + [pad] * (longest - len(prompt)) for prompt in ids]
+        return Started(openings, np.array(padded, np.int32), np.array(lengths))
 
     def align(self, rows: Rows) -> None:
         """Bring the rows of groups that start together to the same problem."""
@@ -187,12 +187,12 @@ class Prompts:
         self._states[row] = generator.bit_generator.state if n > 1 else {}
         self._blocks[row] = self.task.draw_many(generator, n, split=self.split)
 
-    def _encoded(self, messages: tuple[Message, ...]) -> Int32s:
+    def _encoded(self, messages: tuple[Message, ...]) -> list[int]:
         """The ids of an opening; worlds that hand out the same messages are encoded once."""
         seen = self._seen.get(id(messages))
         if seen is not None and seen[0] is messages:
             return seen[1]
-        ids = np.array(self.renderer.open(messages)[0], np.int32)
+        ids = self.renderer.open(messages)[0]
         if self._size > 1:
             if len(self._seen) >= _SEEN:
                 self._seen.clear()
