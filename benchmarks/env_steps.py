@@ -8,7 +8,6 @@ turn, so that whatever else the machine does falls on both; the ratio is taken p
 from __future__ import annotations
 
 import platform
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from lmgym.commands.files import check_file, write_json
 from lmgym.errors import LmgymError
 from lmgym.rendering import ByteRenderer
 from lmgym.training.records import versions
+from measuring import spread
 
 OURS, REFERENCE = "lmgym/Math-v0", "benchmark/Nothing-v0"
 BAR = 200_000
@@ -132,11 +132,6 @@ def summarize(rates: Mapping[str, Sequence[Rate]]) -> dict[str, dict[str, float]
         f"{OURS}, wall clock": spread([rate.wall for rate in rates[OURS]]),
         "ratio": spread([ours.cpu / reference.cpu for ours, reference in pairs]),
     }
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """The least, the median and the greatest of some values."""
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
 def _print(summary: Mapping[str, Mapping[str, float]]) -> None:

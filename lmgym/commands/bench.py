@@ -68,6 +68,9 @@ def _main_of(file: Path) -> Callable[[Sequence[str]], int | None]:
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
+    beside = str(file.parent)
+    if beside not in sys.path:
+        sys.path.insert(0, beside)  # as Python does for a script: it may import its neighbours
     spec.loader.exec_module(module)
     main: Callable[[Sequence[str]], int | None] = module.main
     return main

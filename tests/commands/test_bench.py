@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,9 +25,11 @@ def test_bench_runs_the_script_with_the_words_after_its_name(
 ) -> None:
     monkeypatch.setattr(lmgym, "__file__", str(tmp_path / "lib" / "lmgym" / "__init__.py"))
     (tmp_path / "benchmarks").mkdir()
-    (tmp_path / "benchmarks" / "no_script.py").write_text("x = 1\n")
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "benchmarks" / "no_script.py").write_text("CODE = 3\n")
     (tmp_path / "benchmarks" / "of_mine.py").write_text(
-        '"""Mine."""\n\n\ndef main(argv):\n    print("given", *argv)\n    return 3\n'
+        '"""Mine."""\n\nfrom no_script import CODE\n\n\n'
+        'def main(argv):\n    print("given", *argv)\n    return CODE\n'
     )
     assert run_cli("bench", "of-mine", "--a", "b") == (3, "given --a b\n", "")
     assert "no-script" not in run_cli("bench")[1]
