@@ -126,7 +126,9 @@ class TokenBuffers:
         if used > width:
             self.tokens[rows, width:used] = self.pad_id
         self._lengths[rows] = lengths
-        self._remaining[rows] = np.minimum(self.context - lengths, self.max_tokens)
+        is_roomy = self.context - width >= self.max_tokens
+        room = self.max_tokens if is_roomy else np.minimum(self.context - lengths, self.max_tokens)
+        self._remaining[rows] = room
 
     def extend(self, row: int, ids: list[int], spent: int) -> None:
         """Append the world's reply to a row.

@@ -126,7 +126,10 @@ class EpisodeBatch:
             prefixes: ids that the agent's first message begins with, for each of the rows; they
                 count against the budget and carry no loss.
         """
-        self._check_room(started.lengths, prefixes)
+        check_room(started.prompts.shape[1], 0, self.context, self.max_tokens)  # the longest
+        if prefixes is not None:
+            for length, prefix in zip(started.lengths.tolist(), prefixes, strict=True):
+                check_room(length, len(prefix), self.context, self.max_tokens)
         self.buffers.start(rows, started.prompts, started.lengths)
         self._turn_starts[rows] = started.lengths
         openings, courses, verdicts = self._openings, self._courses, self._verdicts
@@ -231,11 +234,6 @@ class EpisodeBatch:
             self.buffers.write(row, list(prefix))
             self._n_prefix[row] = len(prefix)
         self._has_prefixes = bool(self._n_prefix.any())
-
-    def _check_room(self, lengths: Rows, prefixes: Sequence[Sequence[int]] | None) -> None:
-        check_room(int(lengths.max()), 0, self.context, self.max_tokens)
-        for length, prefix in zip(lengths.tolist(), prefixes or (), strict=bool(prefixes)):
-            check_room(length, len(prefix), self.context, self.max_tokens)
 
     def _course(self, row: int) -> _Course:
         """What is known of a row, its last message included where the episode is over."""

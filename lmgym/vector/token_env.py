@@ -20,6 +20,8 @@ from lmgym.vector.infos import InfoColumns
 
 __all__ = ["ChunkVectorEnv", "TokenVectorEnv"]
 
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
 
 class TokenVectorEnv(EpisodeVectorEnv[TokenObservation, Any]):
     """One step, one token in each of N rows.
@@ -92,7 +94,7 @@ class TokenVectorEnv(EpisodeVectorEnv[TokenObservation, Any]):
                 f"the actions have shape {array.shape} and type {array.dtype}; this environment"
                 f" takes whole numbers of shape {shape}"
             )
-        if array.view(f"u{array.itemsize}").max() >= size:  # negative numbers are large ones
+        if array.view(_UNSIGNED[array.itemsize]).max() >= size:  # negative numbers are large ones
             worst = array[(array < 0) | (array >= size)][0]
             raise self.choices.out_of_range(int(worst))
         return array

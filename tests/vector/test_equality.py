@@ -80,6 +80,19 @@ def test_equals_single_environments(
     assert play_anew(ours, theirs, level) > ROWS
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    ("world", "context"), [("lmgym/Math-v0", 13), ("lmgym/GuessNumber-v0", 60), (DICE, 30)]
+)
+def test_equals_single_environments_that_fill_the_context(
+    world: str, level: str, context: int, compiled: bool
+) -> None:
+    mode = AutoresetMode.NEXT_STEP
+    ours, theirs = both(world, mode, level=level, context=context, batched={"compiled": compiled})
+    assert play_anew(ours, theirs, level) > ROWS
+
+
 @pytest.mark.parametrize("mode", AutoresetMode)
 @pytest.mark.parametrize("level", LEVELS)
 def test_equals_single_environments_that_are_truncated(level: str, mode: AutoresetMode) -> None:
