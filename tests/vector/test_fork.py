@@ -77,6 +77,33 @@ def test_copies_of_a_row_draw_its_luck_and_not_each_others() -> None:
     assert states[0] != states[1] == states[2]
 
 
+def test_copies_that_are_seeded_anew_forget_what_they_copied() -> None:
+    forked, fresh = (make(num_envs=3, autoreset_mode="same_step") for _ in range(2))
+    forked.reset(seed=0)
+    rng = np.random.default_rng(0)
+    for _ in range(50):  # into the middle of a block of problems
+        forked.step(random_ids(rng, 3))
+    forked.fork([0, 0], [1, 2])
+    for env in (forked, fresh):
+        env.reset(seed=9)
+    for _ in range(100):
+        assert forked.task_ids == fresh.task_ids
+        ids = random_ids(rng, 3)
+        forked.step(ids)
+        fresh.step(ids)
+
+
+def test_copies_are_truncated_with_what_they_copy() -> None:
+    env = make(num_envs=2, autoreset_mode="disabled", max_episode_steps=4)
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.array([49, 49]))
+    env.reset(options={"reset_mask": np.array([False, True])})
+    env.fork([0], [1])
+    truncations = [env.step(np.array([49, 49]))[3].tolist() for _ in range(2)]
+    assert truncations == [[False, False], [True, True]]
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_level_can_be_forked(level: str) -> None:
     env = make("lmgym/GuessNumber-v0", num_envs=2, level=level, render_mode="ansi")
