@@ -169,7 +169,7 @@ class WithOtherBlocks(Fair):
     def draw_many(
         self, rng: np.random.Generator, n: int, *, split: str = "train"
     ) -> list[Opening[Any]]:
-        return super().draw_many(rng, n, split=split)[::-1]
+        return [*super().draw_many(rng, n, split=split)][::-1]
 
 
 class WithOtherBatches(Fair):

@@ -136,6 +136,7 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         self._require_running()
         waiting = self._waiting
         turned = self._write(actions, waiting)
+        self._is_started = False  # an error of a world or a reward leaves rows half way
         rewards = np.zeros(self.num_envs, np.float64)
         terminations = np.zeros(self.num_envs, np.bool_)
         ended: list[InfoColumns] = []
@@ -156,6 +157,7 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
             finals = self._final_observations(over)
             begun = [self._start_next(over)]
             self._waiting = None
+        self._is_started = True
         return RowStep(self._observe(), rewards, terminations, truncations, ended, begun, finals)
 
     @property
@@ -279,7 +281,10 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
 
     def _require_running(self) -> None:
         if not self._is_started:
-            raise LmgymError("no episodes are under way; call reset() before step()")
+            raise LmgymError(
+                "no episodes are under way; call reset() before step(), and after a step that"
+                " failed"
+            )
         if self._waiting is not None and self.autoreset_mode is AutoresetMode.DISABLED:
             rows = self._waiting.tolist()
             raise LmgymError(

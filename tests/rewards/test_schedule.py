@@ -11,7 +11,13 @@ import pytest
 
 from lmgym.errors import LmgymError
 from lmgym.registry import LEVELS
-from lmgym.rewards import RewardBatch, RewardLevel, RewardSchedule
+from lmgym.rewards import (
+    RewardBatch,
+    RewardLevel,
+    RewardSchedule,
+    RewardSource,
+    VerifierReward,
+)
 from lmgym.task import Verdict
 from lmgym.transcript import Transcript
 
@@ -109,3 +115,18 @@ def test_a_source_that_is_not_finite_is_refused() -> None:
 def test_a_source_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(LmgymError, match=r"outcomes of shape .* for 2 transcripts; it must return"):
         RewardSchedule(Given(outcome=np.zeros(shape))).pay([OVER, OVER])
+
+
+class Stingy(VerifierReward):
+    """Pays half of what the verifier pays, by a scoring of its own."""
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        return RewardBatch(super().score(transcripts).outcome / 2)
+
+
+@pytest.mark.parametrize(("source", "paid"), [(VerifierReward(), 1.0), (Stingy(), 0.5)])
+def test_batches_pay_what_a_subclass_scores(source: RewardSource, paid: float) -> None:
+    verdicts = [Verdict.CORRECT, None, Verdict.UNFINISHED]
+    ended = [Transcript.from_strings("1+1=", "2", verdict=verdict) for verdict in verdicts]
+    payments = RewardSchedule(source).pay_ended(verdicts, lambda due: [ended[i] for i in due])
+    assert [payment.reward for payment in payments] == [paid, 0.0, 0.0]

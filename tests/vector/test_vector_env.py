@@ -241,6 +241,25 @@ def test_bad_actions_are_refused_and_change_nothing(level: str, actions: Any, me
     assert env.render() == before
 
 
+def test_after_a_reward_that_fails_only_a_reset_goes_on() -> None:
+    failing = [True]
+
+    def reward(completions: list[str]) -> list[float]:
+        if failing[0]:
+            raise RuntimeError("the judge is out")
+        return [1.0] * len(completions)
+
+    env = make(reward=reward)
+    env.reset(seed=0)
+    with pytest.raises(RuntimeError, match="the judge is out"):
+        env.step(np.array([49, END, 49, 49]))
+    failing[0] = False
+    with pytest.raises(LmgymError, match=r"call reset.* after a step that failed"):
+        env.step(np.full(4, 49))
+    env.reset()
+    assert env.step(np.full(4, END))[1].tolist() == [1.0] * 4
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_step_before_the_first_reset_is_refused(level: str) -> None:
     env = make(level=level)
