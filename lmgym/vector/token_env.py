@@ -94,7 +94,8 @@ class TokenVectorEnv(EpisodeVectorEnv[TokenObservation, Any]):
                 f"the actions have shape {array.shape} and type {array.dtype}; this environment"
                 f" takes whole numbers of shape {shape}"
             )
-        if array.view(_UNSIGNED[array.itemsize]).max() >= size:  # negative numbers are large ones
+        # Negative numbers are large unsigned ones.
+        if np.maximum.reduce(array.view(_UNSIGNED[array.itemsize]), axis=None) >= size:
             worst = array[(array < 0) | (array >= size)][0]
             raise self.choices.out_of_range(int(worst))
         return array
