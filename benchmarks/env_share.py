@@ -2,8 +2,9 @@
 
 The policy is a Llama of fresh weights that keeps keys and values from step to step; its part is
 reading the new ids and drawing the next. The world is `lmgym/Math-v0`. Fresh weights hardly ever
-end a text, so one id in 32 is replaced by its end. `SyncVectorEnv` over single environments takes
-turns with ours, each with a cache of its own.
+end a text, so one id in 32 is replaced by its end. Three environments take turns, each with a
+cache of its own: ours through the adapter that the rollouts of Stable-Baselines3 go through, ours
+as Gymnasium's, which puts all infos into arrays, and `SyncVectorEnv` over single environments.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from stable_baselines3.common.vec_env import VecEnv
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lmgym.commands.arguments import parse_options
 from lmgym.errors import LmgymError
 from lmgym.policies.row_cache import RowDecoder
 from lmgym.rendering import ByteRenderer
+from lmgym.sb3 import as_sb3
 from loops import make_sync, make_vec
 from measuring import Claim, Costs, MeasuringArgs, claimed, cpu_seconds, numbers, show_costs
 
 WORLD, MODE, END_SHARE = "lmgym/Math-v0", "same_step", 1 / 32
-OURS, SYNC = "ours", "SyncVectorEnv"
+SB3, OURS, SYNC = "ours, rollouts of SB3", "ours, Gymnasium", "SyncVectorEnv"
 BAR = 3.0
 """Percent of a step that may be the environment's."""
 
@@ -60,11 +63,16 @@ class Rollout:
 
     def __init__(self, env: Any, model: Any, args: EnvShareArgs) -> None:
         """Reset."""
+        self.observation: Any
         self.env, self.model, self.steps = env, model, args.steps
         self.decoder = RowDecoder(model, ByteRenderer.pad_id)
         self.generator = torch.Generator().manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
-        self.observation, _ = env.reset(seed=args.seed)
+        if isinstance(env, VecEnv):
+            env.seed(args.seed)
+            self.observation = env.reset()
+        else:
+            self.observation, _ = env.reset(seed=args.seed)
 
     def measure(self) -> dict[str, float]:
         """Microseconds of CPU time a row that a step takes of the policy and of the environment."""
@@ -104,6 +112,7 @@ def measure(rows: int, args: EnvShareArgs) -> Costs:
     model = fresh_model(args.seed)
     sizes: dict[str, Any] = {"context": args.context, "max_tokens": args.context // 2}
     envs = {
+        SB3: as_sb3(make_vec(WORLD, rows, autoreset_mode=MODE, **sizes)),
         OURS: make_vec(WORLD, rows, autoreset_mode=MODE, **sizes),
         SYNC: make_sync(WORLD, rows, MODE, **sizes),
     }
@@ -138,7 +147,7 @@ def fresh_model(seed: int) -> Any:
 def claims(costs: Mapping[int, Costs]) -> Iterable[Claim]:
     """What percentage of a step is the environment's."""
     for rows, kinds in costs.items():
-        for name, bar in ((OURS, BAR), (SYNC, None)):
+        for name, bar in ((SB3, BAR), (OURS, None), (SYNC, None)):
             pairs = zip(kinds[f"{name}, policy"], kinds[f"{name}, environment"], strict=True)
             shares = [100 * env / (env + policy) for policy, env in pairs]
             yield Claim(f"{name}, N = {rows}", shares, unit="%", most=bar)

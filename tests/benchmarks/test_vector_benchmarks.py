@@ -27,7 +27,7 @@ N_CLAIMS = {
     "vector_math": 2,
     "vector_compiled": 2,
     "vector_views": 6,
-    "env_share": 2,
+    "env_share": 3,
 }
 
 
@@ -87,10 +87,12 @@ def test_batches_are_held_to_the_reference_in_the_same_mode(script: Script) -> N
 
 def test_the_share_is_that_of_the_environment(script: Script) -> None:
     share = script("env_share")
-    kinds = {f"{name}, policy": [96.0] for name in (share.OURS, share.SYNC)}
-    kinds |= {f"{share.OURS}, environment": [4.0], f"{share.SYNC}, environment": [32.0]}
-    ours, sync = share.claims({64: kinds})
-    assert (ours.values, ours.is_met) == ([4.0], False)
+    spent = {share.SB3: 4.0, share.OURS: 24.0, share.SYNC: 32.0}
+    kinds = {f"{name}, policy": [96.0] for name in spent}
+    kinds |= {f"{name}, environment": [seconds] for name, seconds in spent.items()}
+    rollouts, ours, sync = share.claims({64: kinds})
+    assert (rollouts.values, rollouts.is_met) == ([4.0], False)
+    assert (ours.values, ours.bar) == ([20.0], "")
     assert (sync.values, sync.bar) == ([25.0], "")
 
 
