@@ -28,6 +28,8 @@ class InfoColumns(NamedTuple):
         kept = is_kept[self.rows].nonzero()[0]
         if len(kept) == len(self.rows):
             return self
+        if not len(kept):
+            return InfoColumns(kept, {})
         listed = kept.tolist()
         columns = {key: [values[i] for i in listed] for key, values in self.columns.items()}
         return InfoColumns(self.rows[kept], columns)
