@@ -323,8 +323,8 @@ def markdown(results: Sequence[Result], summary: Mapping[str, Any]) -> str:
             "`lmgym bench sb3-learning`: shares of right answers, which are mean rewards, of the"
             " best checkpoint. Drawn and greedy answers are to the training problems for settings"
             " from scratch (44 sums of one digit, learned by heart: nothing tells a small network"
-            " what a digit is worth, and it solves few of the 5 test problems), and to test"
-            " problems that training never sees for warm starts. ± is half of the 95 % interval"
+            " what a digit is worth, as the 5 test problems show), and to test problems that"
+            " training never sees for warm starts. ± is half of the 95 % interval"
             " over seeds (Student's t).",
             "",
             *(f"| {' | '.join(cells)} |" for cells in lines),
