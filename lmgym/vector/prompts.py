@@ -21,6 +21,7 @@ __all__ = ["Prompts", "Started"]
 
 _LONGEST, _SHORTEST = 64, 8
 """Openings of a row's longest block; where there is room for short blocks only, one is drawn."""
+_INT = np.dtype(np.int32).itemsize
 _SEEN = 10_000
 """Openings whose ids are remembered."""
 _KEPT = 16_384
@@ -71,7 +72,8 @@ class Prompts:
         # in vain, before it draws again.
         self._owed: list[tuple[Mapping[str, Any], int] | None] = [None] * n_rows
         self._n_started = np.zeros(n_rows, np.int64)
-        self._seen: dict[int, tuple[tuple[Message, ...], list[int]]] = {}
+        self._seen: dict[int, tuple[tuple[Message, ...], bytes]] = {}
+        self._padding = b""
 
     def seed(self, rows: Sequence[int], seeds: Sequence[int | None]) -> None:
         """Give rows new generators; a seed of None leaves a row's as it is."""
@@ -119,10 +121,13 @@ class Prompts:
     def encoded(self, openings: list[Opening[Any]]) -> Started:
         """The ids of openings."""
         ids = [self._encoded(opening.messages) for opening in openings]
-        lengths = [len(prompt) for prompt in ids]
-        longest, pad = max(lengths), self.renderer.pad_id
-        padded = [prompt + [pad] * (longest - len(prompt)) for prompt in ids]
-        return Started(openings, np.array(padded, np.int32), np.array(lengths))
+        lengths = [len(prompt) // _INT for prompt in ids]
+        width = _INT * max(lengths)
+        if width > len(self._padding):
+            self._padding = np.full(width // _INT, self.renderer.pad_id, np.int32).tobytes()
+        padded = b"".join([prompt + self._padding[: width - len(prompt)] for prompt in ids])
+        prompts = np.frombuffer(padded, np.int32).reshape(len(ids), -1)
+        return Started(openings, prompts, np.array(lengths))
 
     def align(self, rows: Rows) -> None:
         """Bring the rows of groups that start together to the same problem."""
@@ -187,12 +192,12 @@ class Prompts:
         self._states[row] = generator.bit_generator.state if n > 1 else {}
         self._blocks[row] = self.task.draw_many(generator, n, split=self.split)
 
-    def _encoded(self, messages: tuple[Message, ...]) -> list[int]:
-        """The ids of an opening; worlds that hand out the same messages are encoded once."""
+    def _encoded(self, messages: tuple[Message, ...]) -> bytes:
+        """The ids of an opening, int32; worlds that hand out the same messages are encoded once."""
         seen = self._seen.get(id(messages))
         if seen is not None and seen[0] is messages:
             return seen[1]
-        ids = self.renderer.open(messages)[0]
+        ids = np.array(self.renderer.open(messages)[0], np.int32).tobytes()
         if self._size > 1:
             if len(self._seen) >= _SEEN:
                 self._seen.clear()
