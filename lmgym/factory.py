@@ -156,14 +156,19 @@ def make_env(
             "chars:0123456789"; by default the whole vocabulary. For levels of ids.
         mask: an alphabet that `action_masks` lets through, while actions stay ids.
         render_mode: "ansi" or None.
-        autoreset_mode: of no effect here; taken so that the spec of a batched environment makes a
-            single one too.
+        autoreset_mode: of batched environments; "next_step", their default, is taken here so that
+            the spec of a batch makes a single environment too.
         task_args: arguments of the world.
 
     Raises:
         LmgymError: for a name, level or value that does not exist; it says which do.
     """
-    del autoreset_mode
+    if autoreset_mode not in (None, "next_step"):
+        raise LmgymError(
+            f"autoreset_mode={autoreset_mode!r} is of batched environments; use"
+            f" gymnasium.make_vec({world!r}, num_envs=N, autoreset_mode=...), or, with"
+            " vectorization_mode='sync', vector_kwargs={'autoreset_mode': ...}"
+        )
     from lmgym.message_env import MessageEnv
     from lmgym.token_env import ChunkEnv, TokenEnv
 

@@ -201,7 +201,7 @@ BROKEN: list[tuple[type[Fair], str, str]] = [
     (WithUnstableAddresses, "addresses", "another instance lists other problems of 'train'"),
     (WithAnyAddress, "addresses", "reset takes {'task_id': 'no such problem'}"),
     (WithHiddenDraws, "vector", "NEXT_STEP: observations of step "),
-    (WithOtherBlocks, "vector", "NEXT_STEP: observations of step "),
+    (WithOtherBlocks, "vector", "draw_many draws other problems of 'train' than reset"),
     (WithOtherBatches, "vector", "NEXT_STEP: rewards of step "),
     (WithoutAnEnd, "card", "lacks 'Action space', 'Observation space', "),
 ]

@@ -243,7 +243,7 @@ class _Drawn(Sequence[Opening[Fraction]]):
     def __getitem__(self, number: Any) -> Any:
         state, messages, gold, columns = self._table.parts(int(self._places[number]))
         task_id = f"{self._place}/{self._indices[number]}"
-        return Opening(state, messages, task_id, gold, columns)
+        return Opening(state, messages, task_id, gold, dict(columns))
 
 
 def _load(problems: str) -> dict[str, list[Row]]:

@@ -114,7 +114,9 @@ class RewardSchedule:
 
 
 def _is_overridden(source: VerdictSource) -> bool:
-    """Whether a subclass scores transcripts anew and has left the scoring of verdicts as it was."""
+    """Whether transcripts are scored anew, and verdicts as by what was built upon."""
+    if "score" in vars(source):
+        return True
     order = type(source).__mro__
     return _first_with("score", order) is not _first_with("score_verdicts", order)
 

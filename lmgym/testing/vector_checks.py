@@ -10,11 +10,13 @@ import numpy as np
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from lmgym.task import Task
 from lmgym.testing.case import Case, view_of
 
 __all__ = ["assert_same_batch", "check_vector", "compare_steps"]
 
 _ROWS = 3
+_BLOCKS = (1, 9, 64)
 _STEPS = 40
 _PARTS = ("observations", "rewards", "terminations", "truncations", "infos")
 
@@ -24,6 +26,7 @@ Vector = VectorEnv[Any, Any, Any]
 def check_vector(case: Case) -> None:
     """`gymnasium.make_vec` plays as `SyncVectorEnv` over single environments, in every mode."""
     view = view_of(case.make())
+    _check_blocks(view.episode.task)
     for mode in AutoresetMode:
         arguments = {"level": case.level, **case.arguments}
         ours = gym.make_vec(case.spec.id, _ROWS, autoreset_mode=mode.name.lower(), **arguments)
@@ -37,6 +40,18 @@ def check_vector(case: Case) -> None:
 
         assert_same_batch(ours.reset(seed=7), theirs.reset(seed=7), f"{mode.name}: reset")
         compare_steps(ours, theirs, draw, seed=0, steps=_STEPS)
+
+
+def _check_blocks(task: Task[Any]) -> None:
+    """Problems drawn in blocks are those drawn singly, and leave the generator where these do."""
+    for split in task.splits:
+        for n in _BLOCKS:
+            one, other = np.random.default_rng(n), np.random.default_rng(n)
+            block = list(task.draw_many(one, n, split=split))
+            drawn = [task.reset(other, split=split) for _ in range(n)]
+            assert block == drawn, f"draw_many draws other problems of {split!r} than reset"
+            same = one.bit_generator.state == other.bit_generator.state
+            assert same, f"draw_many leaves the generator elsewhere than {n} calls of reset"
 
 
 def compare_steps(

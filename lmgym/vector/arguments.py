@@ -43,8 +43,9 @@ class VectorArgs:
         """Raise where an argument is out of range."""
         for name in ("num_envs", "group_size", "max_episode_steps"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise LmgymError(f"{name}={value} is out of range; allowed is 1 or more")
+            is_absent = value is None and name == "max_episode_steps"
+            if not is_absent and not (isinstance(value, int) and value >= 1):
+                raise LmgymError(f"{name}={value!r} is out of range; allowed is 1 or more")
         if self.num_envs % self.group_size:
             raise LmgymError(
                 f"num_envs={self.num_envs} rows do not make groups of {self.group_size}; take a"
@@ -61,7 +62,7 @@ class VectorArgs:
         if isinstance(given, AutoresetMode):
             return given
         for mode in AutoresetMode:
-            if given.lower() in (mode.name.lower(), mode.value.lower()):
+            if str(given).lower() in (mode.name.lower(), mode.value.lower()):
                 return mode
         raise unknown("autoreset_mode", given, _MODES)
 

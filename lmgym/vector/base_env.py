@@ -93,7 +93,8 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         )
         self._every = np.arange(args.num_envs)
         self._waiting: Rows | None = None
-        self._is_started = False
+        self._is_due = np.ones(args.num_envs, np.bool_)  # rows that have to be reset
+        self._is_started = False  # none of them is
         self._elapsed = np.zeros(args.num_envs, np.int64)
 
     def reset(
@@ -111,11 +112,14 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         """
         chosen = ResetOptions(self.batch, options)
         rows, prompts = chosen.rows, self.batch.prompts
-        prompts.seed(rows.tolist(), seeds_of(seed, rows, self.num_envs))
+        seeds = seeds_of(seed, rows, self.num_envs)
+        self._require_reset(rows)  # until it is done
+        prompts.seed(rows.tolist(), seeds)
         prompts.align(rows)
         begun = self._start(rows, chosen.openings(), chosen.prefixes())
         self._waiting = self._over()
-        self._is_started = all(map(self.batch.has_started, range(self.num_envs)))
+        self._is_due[rows] = False
+        self._is_started = not self._is_due.any()
         return self._observe(), batched_infos(self.num_envs, [begun])
 
     def step(
@@ -134,9 +138,18 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
     def step_rows(self, actions: Act) -> RowStep[Obs]:
         """As `step`, with infos by row: what adapters and collectors build on."""
         self._require_running()
-        waiting = self._waiting
-        turned = self._write(actions, waiting)
-        self._is_started = False  # an error of a world or a reward leaves rows half way
+        is_written = False
+        try:
+            turned = self._write(actions, self._waiting)
+            is_written = True
+            return self._complete(turned, self._waiting)
+        except BaseException as error:
+            if is_written or not isinstance(error, LmgymError):  # else it was refused as it is
+                self._require_reset(self._every)
+            raise
+
+    def _complete(self, turned: Rows, waiting: Rows | None) -> RowStep[Obs]:
+        """The rest of a step, once the ids are written."""
         rewards = np.zeros(self.num_envs, np.float64)
         terminations = np.zeros(self.num_envs, np.bool_)
         ended: list[InfoColumns] = []
@@ -157,7 +170,6 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
             finals = self._final_observations(over)
             begun = [self._start_next(over)]
             self._waiting = None
-        self._is_started = True
         return RowStep(self._observe(), rewards, terminations, truncations, ended, begun, finals)
 
     @property
@@ -194,6 +206,8 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
             return
         self.batch.fork(from_rows, to_rows)
         self._elapsed[to_rows] = self._elapsed[from_rows]
+        self._is_due[to_rows] = self._is_due[from_rows]
+        self._is_started = not self._is_due.any()
         self._waiting = self._over()
 
     def render(self) -> tuple[str, ...] | None:
@@ -279,11 +293,17 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         rows = self.batch.over()
         return rows if len(rows) else None
 
+    def _require_reset(self, rows: Rows) -> None:
+        """Allow no step before these rows are reset."""
+        self._is_due[rows] = True
+        self._is_started = False
+
     def _require_running(self) -> None:
         if not self._is_started:
+            rows = self._is_due.nonzero()[0].tolist()
             raise LmgymError(
-                "no episodes are under way; call reset() before step(), and after a step that"
-                " failed"
+                f"rows {rows[:8]} were never started, or an error left them half way; call reset()"
+                " before step()"
             )
         if self._waiting is not None and self.autoreset_mode is AutoresetMode.DISABLED:
             rows = self._waiting.tolist()

@@ -45,7 +45,8 @@ class MessageVectorEnv(EpisodeVectorEnv[tuple[str, ...], Sequence[str]]):
         self._set_spaces(text, text)
 
     def _write(self, actions: Sequence[str], waiting: Rows | None) -> Rows:
-        if isinstance(actions, str) or len(actions) != self.num_envs:
+        is_listed = isinstance(actions, Sequence | np.ndarray) and not isinstance(actions, str)
+        if not is_listed or len(actions) != self.num_envs:
             raise LmgymError(
                 f"actions {actions!r:.60} are not {self.num_envs} messages; give a list with one"
                 " text for each row"
@@ -60,8 +61,9 @@ class MessageVectorEnv(EpisodeVectorEnv[tuple[str, ...], Sequence[str]]):
         if waiting is not None:
             is_due[waiting] = False
         rows = is_due.nonzero()[0]
-        for row in rows.tolist():
-            self.batch.write(row, [*renderer.encode(str(actions[row])), renderer.end_id])
+        written = [[*renderer.encode(actions[row]), renderer.end_id] for row in rows.tolist()]
+        for row, ids in zip(rows.tolist(), written, strict=True):
+            self.batch.write(row, ids)
         return rows
 
     def _observe(self) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ class ResetOptions:
 
     def __init__(self, batch: EpisodeBatch, options: Mapping[str, Any] | None) -> None:
         """Check all of them."""
+        if options is not None and not isinstance(options, Mapping):
+            raise LmgymError(f"options={options!r:.60} is no dictionary of {', '.join(_OPTIONS)}")
         given = dict(options or {})
         for name in given:
             if name not in _OPTIONS:
@@ -44,6 +46,8 @@ class ResetOptions:
         splits = _per_row("split", given.get("split"), n_rows)
         self._splits = [batch.task.check_split(s or batch.prompts.split) for s in splits]
         self._task_ids = _per_row("task_id", given.get("task_id"), n_rows)
+        for task_id in set(self._task_ids) - {None}:  # an unknown one is refused here
+            batch.task.reset(np.random.default_rng(0), task_id=task_id)
         self._prefixes = _prefixes(given.get("prefix_ids"), batch)
 
     def openings(self) -> Started:
@@ -66,9 +70,15 @@ def seeds_of(seed: int | Sequence[int | None] | None, rows: Rows, n_rows: int) -
     if seed is None:
         return [None] * len(rows)
     if isinstance(seed, (int, np.integer)):
-        return [int(seed) + row for row in rows.tolist()]
-    _check_count("seed", seed, n_rows)
-    return [seed[row] for row in rows.tolist()]
+        seeds: list[int | None] = [int(seed) + row for row in rows.tolist()]
+    else:
+        _check_count("seed", seed, n_rows)
+        given = [seed[row] for row in rows.tolist()]
+        seeds = [int(s) if isinstance(s, np.integer) else s for s in given]
+    strange = [s for s in seeds if s is not None and not (isinstance(s, int) and s >= 0)]
+    if strange:
+        raise LmgymError(f"seed {strange[0]!r} is no whole number from 0 on")
+    return seeds
 
 
 def checked_fork(
@@ -124,19 +134,31 @@ def _per_row(name: str, value: str | Sequence[Any] | None, n_rows: int) -> list[
     if value is None or isinstance(value, str):
         return [value] * n_rows
     _check_count(name, value, n_rows)
+    strange = [one for one in value if not (one is None or isinstance(one, str))]
+    if strange:
+        raise LmgymError(f"{name} {strange[0]!r} is no text")
     return list(value)
 
 
 def _prefixes(given: Any, batch: EpisodeBatch) -> list[list[int]]:
-    if given is None or not len(given):
+    if given is None:
         return [[]] * batch.n_rows
+    _check_listed("prefix_ids", given)
     is_per_row = any(ids is None or np.ndim(ids) for ids in given)
     per_row = list(given) if is_per_row else [given] * batch.n_rows
     _check_count("prefix_ids", per_row, batch.n_rows)
     return [[] if ids is None else checked_prefix(ids, batch.renderer) for ids in per_row]
 
 
+def _check_listed(name: str, values: Any) -> None:
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise LmgymError(
+            f"{name}={values!r:.60} is no list; give one for all rows, or one for each"
+        )
+
+
 def _check_count(name: str, values: Sequence[Any], n_rows: int) -> None:
+    _check_listed(name, values)
     if len(values) != n_rows:
         raise LmgymError(
             f"{name} has {len(values)} values for {n_rows} rows; give one for all rows, or one for"

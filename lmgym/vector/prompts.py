@@ -57,6 +57,7 @@ class Prompts:
         self.split = split
         self.group_size = group_size
         self.seeds: list[int] = [0] * n_rows
+        self._orders: list[int] = [0] * n_rows  # seeds of the groups' problems
         self._generators = np.empty(n_rows, object)
         self._is_shared = np.zeros(n_rows, np.bool_)
         self._seed_all(range(n_rows), [None] * n_rows)
@@ -130,7 +131,13 @@ class Prompts:
         return Started(openings, prompts, np.array(lengths))
 
     def align(self, rows: Rows) -> None:
-        """Bring the rows of groups that start together to the same problem."""
+        """Begin the order of the groups of some rows, and bring those that start together in it.
+
+        A row stays in the order that its group had when the row was reset, or that of the row it
+        is a copy of.
+        """
+        for row in rows.tolist():
+            self._orders[row] = self.seeds[row - row % self.group_size]
         is_due = np.zeros(len(self._n_started), np.bool_)
         is_due[rows] = True
         whole = is_due.reshape(-1, self.group_size).all(1)
@@ -149,6 +156,7 @@ class Prompts:
         blocks, taken, states, owed = self._blocks, self._taken, self._states, self._owed
         for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
             self.seeds[target] = self.seeds[source]
+            self._orders[target] = self._orders[source]
             is_under_way = taken[source] < len(blocks[source])
             owed[target] = (states[source], taken[source]) if is_under_way else owed[source]
             blocks[target], taken[target] = (), 0
@@ -158,10 +166,9 @@ class Prompts:
 
     def _of_group(self, row: int, split: str) -> Opening[Any]:
         """The next problem of a row's group: its number in the order of the group decides it."""
-        first = row - row % self.group_size
         number = int(self._n_started[row])
         self._n_started[row] += 1
-        return self.task.reset(np.random.default_rng((self.seeds[first], number)), split=split)
+        return self.task.reset(np.random.default_rng((self._orders[row], number)), split=split)
 
     def _own(self, row: int) -> np.random.Generator:
         """A row's generator, which no other row draws from."""

@@ -20,7 +20,7 @@ from lmgym.vector.infos import InfoColumns
 
 __all__ = ["ChunkVectorEnv", "TokenVectorEnv"]
 
-_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+_UNSIGNED = {np.dtype(np.int32): np.uint32, np.dtype(np.int64): np.uint64}
 
 
 class TokenVectorEnv(EpisodeVectorEnv[TokenObservation, Any]):
@@ -94,8 +94,10 @@ class TokenVectorEnv(EpisodeVectorEnv[TokenObservation, Any]):
                 f"the actions have shape {array.shape} and type {array.dtype}; this environment"
                 f" takes whole numbers of shape {shape}"
             )
+        if array.dtype not in _UNSIGNED:  # short ones might lack room for the size
+            array = array.astype(np.int64)
         # Negative numbers are large unsigned ones.
-        if np.maximum.reduce(array.view(_UNSIGNED[array.itemsize]), axis=None) >= size:
+        if np.maximum.reduce(array.view(_UNSIGNED[array.dtype]), axis=None) >= size:
             worst = array[(array < 0) | (array >= size)][0]
             raise self.choices.out_of_range(int(worst))
         return array

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def record_of(folder: Path) -> dict[str, Any]:
 def identity(tmp_path: Path) -> dict[str, Any]:
     """A world whose questions end with their answer, one of four digits."""
     rows = [
-        {"question": letter + digit, "answer": digit} for letter in "abcdefghijklmnopqrst"
+        {"question": letter + digit, "answer": digit} for letter in ascii_letters
         for digit in "0123"
     ]  # fmt: skip
     file = tmp_path / "identity.jsonl"
@@ -120,7 +121,7 @@ def test_every_learner_solves_the_identity_from_scratch(
     }
     record = record_of(run(agent, args, MATH, identity))
     assert record["before"]["greedy"] < 0.5
-    assert record["after"]["greedy"] == 1.0
+    assert record["after"]["greedy"] >= 0.9  # unseen pairs of letter and digit
     assert record["stopped"] == "validation reached the target of 99%"
 
 

@@ -124,7 +124,16 @@ class Stingy(VerifierReward):
         return RewardBatch(super().score(transcripts).outcome / 2)
 
 
-@pytest.mark.parametrize(("source", "paid"), [(VerifierReward(), 1.0), (Stingy(), 0.5)])
+def replaced() -> RewardSource:
+    """A verifier whose scoring was replaced in one object."""
+    source = VerifierReward()
+    source.score = Stingy().score  # type: ignore[method-assign]
+    return source
+
+
+@pytest.mark.parametrize(
+    ("source", "paid"), [(VerifierReward(), 1.0), (Stingy(), 0.5), (replaced(), 0.5)]
+)
 def test_batches_pay_what_a_subclass_scores(source: RewardSource, paid: float) -> None:
     verdicts = [Verdict.CORRECT, None, Verdict.UNFINISHED]
     ended = [Transcript.from_strings("1+1=", "2", verdict=verdict) for verdict in verdicts]

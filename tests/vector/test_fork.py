@@ -77,6 +77,27 @@ def test_copies_of_a_row_draw_its_luck_and_not_each_others() -> None:
     assert states[0] != states[1] == states[2]
 
 
+@pytest.mark.parametrize(("source", "target"), [(2, 0), (2, 1), (1, 3)])
+def test_copies_across_groups_leave_the_other_rows_alone(source: int, target: int) -> None:
+    env, alone = (make(num_envs=4, group_size=2) for _ in range(2))
+    for each in (env, alone):
+        each.reset(seed=0)
+    env.fork([source], [target])
+    expected = [source if row == target else row for row in range(4)]
+    for _ in range(6):
+        assert env.task_ids == [alone.task_ids[row] for row in expected]
+        for each in (env, alone):
+            each.step(np.full(4, END))
+
+
+def test_one_row_may_be_started_and_copied_to_all() -> None:
+    env = make(num_envs=3)
+    env.reset(seed=0, options={"reset_mask": np.array([True, False, False])})
+    env.fork([0, 0], [1, 2])
+    tokens = env.step(np.array([49, 50, 51]))[0]["tokens"]
+    assert tokens[:, :9].tolist() == [tokens[0, :9].tolist()] * 3
+
+
 def test_copies_that_are_seeded_anew_forget_what_they_copied() -> None:
     forked, fresh = (make(num_envs=3, autoreset_mode="same_step") for _ in range(2))
     forked.reset(seed=0)

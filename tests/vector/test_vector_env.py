@@ -149,10 +149,17 @@ def test_specs_can_be_written_and_read(level: str) -> None:
     assert twin.reset(seed=1)[1]["task_id"].tolist() == env.reset(seed=1)[1]["task_id"].tolist()
 
 
-def test_specs_make_single_environments_too() -> None:
-    env = make(num_envs=1, autoreset_mode="same_step")
+def test_specs_of_the_default_mode_make_single_environments_too() -> None:
+    env = make(num_envs=1, autoreset_mode="next_step")
     arguments = {k: v for k, v in env.spec.kwargs.items() if k != "vectorization_mode"}
     assert gym.make("lmgym/Math-v0", **arguments).reset(seed=0)[1]["task_id"]
+
+
+def test_other_modes_are_refused_where_they_would_not_hold() -> None:
+    with pytest.raises(
+        LmgymError, match=r"'same_step' is of batched environments; .*vector_kwargs"
+    ):
+        make(vectorization_mode="sync", autoreset_mode="same_step")
 
 
 def test_a_pickled_copy_goes_on_in_the_same_way() -> None:
@@ -178,6 +185,10 @@ def test_gymnasiums_vector_wrappers_fit() -> None:
     ("arguments", "message"),
     [
         ({"autoreset_mode": "never"}, "unknown autoreset_mode 'never'.*next_step"),
+        ({"autoreset_mode": None}, "unknown autoreset_mode"),
+        ({"num_envs": "3"}, "num_envs='3' is out of range"),
+        ({"group_size": None}, "group_size=None"),
+        ({"max_episode_steps": 2.5}, "max_episode_steps=2.5"),
         ({"num_envs": 0}, "num_envs=0 is out of range"),
         ({"num_envs": 4, "group_size": 3}, "groups of 3"),
         ({"group_size": 0}, "group_size=0"),
@@ -254,10 +265,44 @@ def test_after_a_reward_that_fails_only_a_reset_goes_on() -> None:
     with pytest.raises(RuntimeError, match="the judge is out"):
         env.step(np.array([49, END, 49, 49]))
     failing[0] = False
-    with pytest.raises(LmgymError, match=r"call reset.* after a step that failed"):
+    with pytest.raises(LmgymError, match=r"rows \[0, 1, 2, 3\] .* half way; call reset"):
+        env.step(np.full(4, 49))
+    env.reset(options={"reset_mask": np.array([False, True, False, False])})
+    with pytest.raises(LmgymError, match=r"rows \[0, 2, 3\] .* half way"):
         env.step(np.full(4, 49))
     env.reset()
     assert env.step(np.full(4, END))[1].tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("kind", ["i1", "u1", "i2", ">i4", ">i8", "u8"])
+@pytest.mark.parametrize("level", ["token", "chunk"])
+def test_whole_numbers_of_any_kind_are_actions(level: str, kind: str, compiled: bool) -> None:
+    env = make(num_envs=2, level=level, compiled=compiled)
+    env.reset(seed=0)
+    ids = np.array([65, 66]) if level == "token" else np.array([[65, 66, 67, 68]] * 2)
+    tokens = env.step(ids.astype(kind))[0]["tokens"]
+    assert (tokens[0] == 65).sum() == 1
+    if not kind.startswith("u"):
+        with pytest.raises(LmgymError, match="action -1 is outside"):
+            env.step(np.full_like(ids, -1).astype(kind))
+
+
+def test_messages_that_cannot_be_encoded_leave_all_rows_as_they_were() -> None:
+    env = make("lmgym/GuessNumber-v0", num_envs=3, level="message", render_mode="ansi")
+    env.reset(seed=0)
+    before, encode = env.render(), env.batch.renderer.encode
+
+    def failing(text: str) -> list[int]:
+        if text == "?":
+            raise TypeError("cannot be encoded")
+        ids: list[int] = encode(text)
+        return ids
+
+    env.batch.renderer.encode = failing
+    with pytest.raises(TypeError, match="cannot be encoded"):
+        env.step(["5", "?", "6"])
+    assert env.render() == before
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -285,6 +330,9 @@ def test_without_autoresets_a_step_of_rows_that_are_over_is_refused() -> None:
         ({"task_id": ["addition/2/0/0"]}, "task_id has 1 values for 4 rows"),
         ({"task_id": "nothing"}, "unknown task_id"),
         ({"split": "dev"}, "unknown split"),
+        ({"task_id": 5}, "task_id=5 is no list"),
+        ({"task_id": [5] * 4}, "task_id 5 is no text"),
+        ({"prefix_ids": 5}, "prefix_ids=5 is no list"),
         ({"prefix_ids": [[49], [50]]}, "prefix_ids has 2 values for 4 rows"),
         ({"prefix_ids": [END]}, "ends the turn"),
         ({"prefix_ids": [49] * 16}, "prefix_ids has 16 tokens"),
@@ -294,17 +342,35 @@ def test_without_autoresets_a_step_of_rows_that_are_over_is_refused() -> None:
     ],
 )
 def test_bad_options_are_refused_and_change_nothing(options: dict[str, Any], message: str) -> None:
+    env, alone = make(), make()
+    for each in (env, alone):
+        each.reset(seed=0)
+    with pytest.raises(LmgymError, match=message):
+        env.reset(seed=5, options=options)
+    assert env.task_ids == alone.task_ids
+    if "prefix_ids has 16" in message:  # found out by the prompt: rows have to be reset
+        return
+    for each in (env, alone):  # and no random state has changed
+        each.step(np.full(4, END))
+        each.step(np.full(4, END))
+    assert env.task_ids == alone.task_ids
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [([1, 2], "seed has 2 values for 4 rows"), ([5, -1, 5, 5], "seed -1"), (1.5, "seed=1.5")],
+)
+def test_bad_seeds_are_refused_and_change_nothing(seed: Any, message: str) -> None:
     env = make()
     env.reset(seed=0)
-    before = env.task_ids
     with pytest.raises(LmgymError, match=message):
-        env.reset(options=options)
-    assert env.task_ids == before
+        env.reset(seed=seed)
+    assert env.np_random_seed == (0, 1, 2, 3)
 
 
-def test_a_list_of_too_few_seeds_is_refused() -> None:
-    with pytest.raises(LmgymError, match="seed has 2 values for 4 rows"):
-        make().reset(seed=[1, 2])
+def test_options_that_are_no_dictionary_are_refused() -> None:
+    with pytest.raises(LmgymError, match="options='x' is no dictionary"):
+        make().reset(options="x")
 
 
 def test_a_prompt_that_does_not_fit_is_refused() -> None:
