@@ -23,6 +23,7 @@ from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.policies.row_cache import RowDecoder
 from lmgym.policies.sampling import Drawing
 from lmgym.sb3.language_model import FRAGMENTS, PLACES, ROWS, ActionHead
+from lmgym.sb3.observations import require_ids, token_spaces
 from lmgym.sb3.policy import MASKED, LanguageActorCritic
 from lmgym.sb3.trajectories import BaseTrajectoryBuffer
 from lmgym.sb3.vec_env import as_sb3
@@ -97,6 +98,8 @@ def clone_behaviour(
     """
     vec_env = env if isinstance(env, VecEnv) else as_sb3(env)
     policy = _policy_of(student)
+    _check_sizes(rounds=rounds, steps=steps, epochs=epochs, batch_size=batch_size)
+    _check_match(student, policy, vec_env)
     if isinstance(teacher, str | Path):
         from lmgym.policies.loading import load_policy
 
@@ -172,8 +175,7 @@ class _Player:
 
     def __init__(self, teacher: LanguagePolicy, env: VecEnv, seed: int) -> None:
         alphabet = env.get_attr("alphabet")[0]
-        space: Any = env.observation_space
-        vocab = int(space["tokens"].high.max()) + 1
+        vocab = token_spaces(env.observation_space).vocab
         if vocab != teacher.renderer.vocab_size:
             raise LmgymError(
                 f"the teacher knows {teacher.renderer.vocab_size} ids, the environment has"
@@ -209,6 +211,7 @@ class _Player:
     def _logprobs(self, observation: Any) -> Tensor:
         """Of the actions that are allowed, shape (N, A); far below all others for the rest."""
         tokens, lengths = (torch.from_numpy(observation[key]) for key in ("tokens", "length"))
+        require_ids(tokens, lengths)
         logits = self.head.logits(self.decoder.read(tokens, lengths.flatten()), self.ids).cpu()
         allowed = torch.as_tensor(np.stack(self.env.env_method("action_masks")))
         return logits.masked_fill(~allowed, MASKED).log_softmax(1)
@@ -273,6 +276,40 @@ class _Pupil:
             "length": places[:, None] + 1,
             "remaining": lesson.remaining,
         }
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise LmgymError(f"{name}={size}: give 1 or more")
+
+
+def _check_match(student: Any, policy: Any, env: VecEnv) -> None:
+    """Raise where the student was made for another environment."""
+    for name in ("observation_space", "action_space"):
+        theirs, ours = getattr(policy, name), getattr(env, name)
+        if theirs != ours:
+            raise LmgymError(
+                f"the student's {name.replace('_', ' ')} is {theirs}, the environment's {ours};"
+                " clone in an environment made with the same arguments as the student's"
+            )
+    ours = _ids_of(env)
+    theirs = ours
+    if isinstance(policy, LanguageActorCritic):
+        theirs = policy.action_ids.cpu().numpy()
+    elif isinstance(student, BaseAlgorithm) and student.env is not None:
+        theirs = _ids_of(student.env)
+    if not np.array_equal(theirs, ours):
+        raise LmgymError(
+            "the student's actions stand for other ids than the environment's; make both with the"
+            " same alphabet, and a language model with action_ids= that alphabet"
+        )
+
+
+def _ids_of(env: VecEnv) -> Any:
+    """The id of each action, for environments of tokens."""
+    alphabet = env.get_attr("alphabet")[0]
+    return np.arange(getattr(env.action_space, "n", 0)) if alphabet is None else alphabet
 
 
 def _policy_of(student: Any) -> Any:

@@ -10,6 +10,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
 from lmgym.errors import LmgymError
+from lmgym.sb3.observations import require_ids, token_spaces
 
 __all__ = ["TokenFeatures"]
 
@@ -35,16 +36,16 @@ class TokenFeatures(BaseFeaturesExtractor):
     def __init__(
         self, observation_space: spaces.Space[Any], window: int = 16, embedding_dim: int = 16
     ) -> None:
-        tokens, budget = _spaces_of(observation_space)
+        sizes = token_spaces(observation_space)
         if min(window, embedding_dim) < 1:
             raise LmgymError(
                 f"window is {window} and embedding_dim {embedding_dim}; both start at 1"
             )
-        window = min(window, tokens.shape[0])
+        window = min(window, sizes.context)
         super().__init__(observation_space, window * embedding_dim + 1)
         self.window = window
-        self.blank = int(tokens.high.max()) + 1  # stands before the first id
-        self.budget = max(1, budget)
+        self.blank = sizes.vocab  # stands before the first id
+        self.budget = max(1, sizes.budget)
         self.embedding = nn.Embedding(self.blank + 1, embedding_dim)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
@@ -54,19 +55,8 @@ class TokenFeatures(BaseFeaturesExtractor):
 
     def _last_ids(self, observations: dict[str, Tensor]) -> Tensor:
         """The last `window` ids, shape (B, window), blank before the first."""
-        tokens, length = observations["tokens"], observations["length"].long()
-        places = length - self.window + torch.arange(self.window, device=tokens.device)
-        ids = tokens.gather(1, places.clamp(min=0)).long()
-        return ids.masked_fill_(places < 0, self.blank)
-
-
-def _spaces_of(space: spaces.Space[Any]) -> tuple[spaces.Box, int]:
-    """The box of the ids, and the budget of an episode."""
-    parts = space.spaces if isinstance(space, spaces.Dict) else {}
-    tokens, remaining = parts.get("tokens"), parts.get("remaining")
-    if isinstance(tokens, spaces.Box) and isinstance(remaining, spaces.Box):
-        return tokens, int(remaining.high[0])
-    raise LmgymError(
-        f"the observation space {space} holds no tokens; TokenFeatures reads environments of"
-        ' level="token" or level="chunk"'
-    )
+        tokens, length = observations["tokens"], observations["length"]
+        places = length.long() - self.window + torch.arange(self.window, device=tokens.device)
+        ids = tokens.gather(1, places.clamp(min=0))
+        require_ids(ids, length)
+        return ids.long().masked_fill_(places < 0, self.blank)

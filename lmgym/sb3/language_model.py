@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lmgym.errors import LmgymError
@@ -18,6 +19,7 @@ from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rendering import ByteRenderer, Renderer
 
 __all__ = [
+    "CRITIC_FILE",
     "FRAGMENTS",
     "PLACES",
     "ROWS",
@@ -26,7 +28,11 @@ __all__ = [
     "build_model",
     "fragment_states",
     "last_states",
+    "load_critic",
 ]
+
+CRITIC_FILE = "critic.safetensors"
+"""Beside a language model: what else its policy has learned."""
 
 FRAGMENTS, ROWS, PLACES = "fragments", "rows", "places"
 """Keys of a minibatch of trajectories: `fragments` (F, T), ids padded on the right; `rows` (B,),
@@ -119,6 +125,24 @@ def _fresh(sizes: Sizes) -> Any:
         pad_token_id=None,
     )
     return LlamaForCausalLM(config)
+
+
+def load_critic(critic: nn.Module, given: Any) -> bool:
+    """Take the critic of a checkpoint; whether there was one of the same shape.
+
+    Args:
+        critic: gets the weights.
+        given: what the policy starts from.
+    """
+    if not isinstance(given, str | Path) or not (Path(given) / CRITIC_FILE).is_file():
+        return False
+    saved = load_file(Path(given) / CRITIC_FILE)
+    found = {n.removeprefix("critic."): t for n, t in saved.items() if n.startswith("critic.")}
+    own = critic.state_dict()
+    if {n: t.shape for n, t in found.items()} != {n: t.shape for n, t in own.items()}:
+        return False
+    critic.load_state_dict(found)
+    return True
 
 
 def last_states(model: Any, tokens: Tensor, lengths: Tensor) -> Tensor:

@@ -25,7 +25,9 @@ from lmgym.sb3.language_model import (
     build_model,
     fragment_states,
     last_states,
+    load_critic,
 )
+from lmgym.sb3.observations import require_ids, token_spaces
 
 __all__ = ["MaskableTokenActorCriticPolicy", "TokenActorCriticPolicy"]
 
@@ -89,6 +91,7 @@ class LanguageActorCritic(BasePolicy):
         self.critic = nn.Sequential(
             nn.Linear(width, self.value_hidden), nn.Tanh(), nn.Linear(self.value_hidden, 1)
         ).to(device)
+        load_critic(self.critic, self._given_model[0])
         make_optimizer: Any = self.optimizer_class
         self.optimizer = make_optimizer(
             self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs
@@ -197,6 +200,7 @@ class LanguageActorCritic(BasePolicy):
         if FRAGMENTS in obs:
             return fragment_states(self.language_model, obs)
         tokens, lengths = obs["tokens"], obs["length"].flatten()
+        require_ids(tokens, lengths)
         if use_cache and self.use_cache and not torch.is_grad_enabled():
             return self._decoder(len(tokens)).read(tokens, lengths)
         return last_states(self.language_model, tokens, lengths)
@@ -237,7 +241,8 @@ class TokenActorCriticPolicy(LanguageActorCritic, ActorCriticPolicy):
         action_space: `Discrete`.
         lr_schedule: of the optimizer.
         model: None for a fresh Llama; "embedded", a directory or another name as for
-            `load_policy`; or a `LanguagePolicy` or model of transformers, which is copied.
+            `load_policy`; or a `LanguagePolicy` or model of transformers, which is copied. From
+            a checkpoint's directory the critic comes too, where it has the same width.
         hidden_size: width of a fresh model.
         n_layers: layers of a fresh model.
         n_heads: attention heads of a fresh model.
@@ -267,13 +272,8 @@ class MaskableTokenActorCriticPolicy(LanguageActorCritic, MaskableActorCriticPol
 
 def _sizes(space: spaces.Space[Any], hidden: int, layers: int, heads: int) -> Sizes:
     """Sizes of the model, by the tokens that it is to read."""
-    tokens = space.spaces.get("tokens") if isinstance(space, spaces.Dict) else None
-    if not isinstance(tokens, spaces.Box):
-        raise LmgymError(
-            f"the observation space {space} holds no tokens; make the environment with"
-            ' level="token"'
-        )
-    return Sizes(int(tokens.high.max()) + 1, tokens.shape[0], hidden, layers, heads)
+    found = token_spaces(space)
+    return Sizes(found.vocab, found.context, hidden, layers, heads)
 
 
 def _check_ids(

@@ -75,6 +75,8 @@ class BaseTrajectoryBuffer(DictRolloutBuffer):
         super().add(obs, *args, **words)
         lengths = self.lengths[step]
         lengths[:] = np.asarray(obs["length"]).reshape(-1)
+        if step == 1:
+            self._check_that_it_goes_on(obs["tokens"])
         if step:
             self._end_fragments(step - 1)
         self._last_tokens = obs["tokens"]
@@ -95,6 +97,18 @@ class BaseTrajectoryBuffer(DictRolloutBuffer):
         order = self._rng.permutation(len(store.steps))
         for fragments in _cut(order, store.steps, batch_size):
             yield self._minibatch(store, fragments)
+
+    def _check_that_it_goes_on(self, tokens: NDArray[Any]) -> None:
+        """Raise where the first observation, kept since the last rollout, is of other episodes."""
+        width = int(self.lengths[0].max())
+        is_read = np.arange(width) < self.lengths[0, :, None]
+        differs = (tokens[:, :width] != self._last_tokens[:, :width]) & is_read
+        is_other = differs.any(1) | (self.lengths[1] <= self.lengths[0])
+        if np.any(is_other & (self.episode_starts[1] == 0)):
+            raise LmgymError(
+                "the environment was reset since the last rollout; evaluate on another"
+                " environment, or set algorithm._last_obs = None before learn()"
+            )
 
     def _end_fragments(self, step: int) -> None:
         """Keep the ids of the episodes that had their last step at `step`."""

@@ -167,6 +167,31 @@ def test_values_alone_cannot_be_compared_with_a_teacher() -> None:
         clone_behaviour(student, "embedded", env)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"alphabet": None}, "student's action space is Discrete.11., the environment's Discrete"),
+        ({"context": 64}, "student's observation space is .* made with the same arguments"),
+        ({"alphabet": "chars:abcdefghij"}, "make both with the same alphabet"),
+    ],
+)
+@pytest.mark.parametrize("reads_tokens", [True, False])
+def test_a_student_of_another_environment_is_refused(
+    words: dict[str, Any], said: str, reads_tokens: bool
+) -> None:
+    student = make_student(PPO, make_env(), reads_tokens=reads_tokens)
+    with pytest.raises(LmgymError, match=said):
+        clone_behaviour(student, "embedded", make_env(**words), rounds=1, steps=2)
+
+
+@pytest.mark.parametrize("name", ["rounds", "steps", "epochs", "batch_size"])
+def test_sizes_start_at_one(name: str) -> None:
+    env = make_env()
+    words: dict[str, Any] = {name: 0}
+    with pytest.raises(LmgymError, match=f"{name}=0: give 1 or more"):
+        clone_behaviour(make_student(PPO, env, reads_tokens=False), "embedded", env, **words)
+
+
 def test_chunks_are_refused() -> None:
     env = make_env(level="chunk")
     student = PPO("MultiInputPolicy", env, n_steps=8, batch_size=32, device="cpu")

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
@@ -127,6 +128,26 @@ def test_sampled_logprobs_are_those_that_are_trained(
 def digits_env() -> gym.Env[Any, Any]:
     """A small world whose episodes are short."""
     return gym.make("lmgym/Math-v0", context=64, alphabet="digits", max_tokens=4)
+
+
+def test_a_checkpoint_brings_its_critic_where_the_sizes_agree(
+    env: gym.Env[Any, Any], tmp_path: Path
+) -> None:
+    first = build(env)
+    first.language_policy.save(tmp_path)
+    parts = {n: t for n, t in first.state_dict().items() if n.startswith("critic.")}
+    save_file(parts, tmp_path / "critic.safetensors")
+
+    def critic(**words: Any) -> dict[str, torch.Tensor]:
+        policy = TokenActorCriticPolicy(
+            env.observation_space, env.action_space, lambda _: 1e-3, model=tmp_path, **words
+        )
+        return {n: t for n, t in policy.state_dict().items() if n.startswith("critic.")}
+
+    again = critic(value_hidden=TINY["value_hidden"])
+    assert parts.keys() == again.keys()
+    assert all(torch.equal(again[name], tensor) for name, tensor in parts.items())
+    assert critic(value_hidden=5)["critic.0.weight"].shape == (5, 16)
 
 
 def test_entropy_is_that_of_the_distribution(env: gym.Env[Any, Any]) -> None:

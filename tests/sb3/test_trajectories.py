@@ -272,9 +272,46 @@ def test_rows_that_shrink_within_an_episode_are_refused() -> None:
         "value": torch.zeros(1),
         "log_prob": torch.zeros(1),
     }
+    buffer.add(obs={"tokens": tokens, "length": np.array([[4]])}, **words)
     buffer.add(obs={"tokens": tokens, "length": np.array([[5]])}, **words)
     with pytest.raises(LmgymError, match="row 0 has 5 ids after 5 in the same episode"):
         buffer.add(obs={"tokens": tokens, "length": np.array([[5]])}, **words)
+
+
+@pytest.mark.parametrize("new", [[1, 2, 4, 5], [1, 2]], ids=["longer", "shorter"])
+def test_an_environment_that_was_reset_between_rollouts_is_noticed(new: list[int]) -> None:
+    space: Any = digits_env().observation_space
+    buffer = TrajectoryBuffer(3, space, digits_env().action_space, "cpu", n_envs=2)
+    words: dict[str, Any] = {
+        "action": np.zeros((2, 1), np.int64),
+        "reward": np.zeros(2),
+        "value": torch.zeros(2),
+        "log_prob": torch.zeros(2),
+    }
+
+    def add(starts: list[int], *rows: list[int]) -> None:
+        tokens = np.stack([np.pad(row, (0, CONTEXT - len(row))) for row in rows])
+        lengths = np.array([[len(row)] for row in rows])
+        seen = {"tokens": tokens, "length": lengths}
+        buffer.add(obs=seen, episode_start=np.array(starts), **words)
+
+    add([0, 0], [1, 2, 3], [7, 8, 9])
+    add([1, 0], new, [7, 8, 9, 1])  # an episode that starts may hold anything
+    buffer.reset()
+    add([0, 0], [1, 2, 3], [7, 8, 9])
+    with pytest.raises(LmgymError, match="the environment was reset since the last rollout"):
+        add([0, 0], new, [7, 8, 9, 1])
+
+
+def test_an_evaluation_on_the_training_environment_is_noticed_and_can_be_mended() -> None:
+    model = algorithm(PPO, TrajectoryBuffer)
+    model.learn(N_STEPS * N_ENVS)
+    model.get_env().reset()
+    with pytest.raises(LmgymError, match=r"set algorithm\._last_obs = None before learn"):
+        model.learn(N_STEPS * N_ENVS, reset_num_timesteps=False)
+    model._last_obs = None
+    model.learn(N_STEPS * N_ENVS, reset_num_timesteps=False)
+    assert model.num_timesteps >= 2 * N_STEPS * N_ENVS
 
 
 def test_an_unfinished_rollout_is_not_trained_on() -> None:

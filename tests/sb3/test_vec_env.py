@@ -313,23 +313,31 @@ def test_an_unknown_algorithm_is_not_judged() -> None:
 def test_the_bootstrap_of_truncated_episodes_sees_their_ends() -> None:
     model = PPO(
         "MultiInputPolicy",
-        as_sb3(batch(max_episode_steps=2)),
+        as_sb3(batch(max_episode_steps=2, reward=lambda completions: [0.0] * len(completions))),
         n_steps=4,
         batch_size=20,
         n_epochs=1,
         device="cpu",
         gamma=0.9,
     )
-    seen: list[Any] = []
+    ends: list[tuple[int, float]] = []
     whole = model.policy.predict_values
 
     def watched(obs: Any) -> Any:
-        seen.append(len(obs["tokens"]))
-        return whole(obs)
+        values = whole(obs)
+        if len(values) == 1:
+            ends.append((int(obs["length"]), float(values)))
+        return values
 
     model.policy.predict_values = watched  # type: ignore[method-assign]
     model.learn(4 * N)
-    assert seen.count(1) >= N
+    buffer: Any = model.rollout_buffer
+    places = np.argwhere(buffer.rewards)
+    lengths = buffer.observations["length"].reshape(N, 4)  # before the last action, by rows
+    assert len(places) == len(ends) >= N
+    for (step, row), (length, value) in zip(places, ends, strict=True):
+        assert length == lengths[row, step] + 1
+        assert buffer.rewards[step, row] == pytest.approx(0.9 * value)
 
 
 def test_policies_are_evaluated_on_it() -> None:
