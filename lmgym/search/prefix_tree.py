@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from array import array
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError
 
-__all__ = ["Handles", "PrefixTree"]
+__all__ = ["Handles", "PrefixTree", "as_handles"]
 
 Handles = NDArray[np.int32]
 """Handles, -1 for none; also what is kept for each of them."""
@@ -53,9 +54,10 @@ class PrefixTree:
 
     def root(self, ids: Sequence[int]) -> int:
         """A text that starts with these ids, at least one."""
-        if not len(ids):
+        new_ids = _ids(ids)
+        if not len(new_ids):
             raise LmgymError("a text needs at least one id; give a prompt")
-        return self._write(_NO_PARENT, 0, ids)
+        return self._write(_NO_PARENT, 0, new_ids)
 
     def extend(self, handle: int, token: int) -> int:
         """The text with one more id."""
@@ -67,7 +69,12 @@ class PrefixTree:
             child = self._children.get((handle, token))
             if child is not None:
                 return child
-        self._tokens.append(token)  # first: it is the one that refuses what is no id
+        try:
+            if token < 0:
+                raise _no_ids(token)
+            self._tokens.append(token)  # first: it is the one that refuses what is no id
+        except (OverflowError, TypeError):
+            raise _no_ids(token) from None
         self._parents.append(handle)
         self._depths.append(depth + 1)
         self._heads.append(self._heads[handle] if handle == new - 1 else new)
@@ -77,16 +84,16 @@ class PrefixTree:
 
     def extend_many(self, handles: ArrayLike, tokens: ArrayLike) -> Handles:
         """Each text with one more id, both of shape (B,)."""
-        parents, ids = np.asarray(handles, np.int32), np.asarray(tokens, np.int32)
-        if parents.ndim != 1 or parents.shape != ids.shape:
+        parents, ids = as_handles(handles), _ids(tokens)
+        if parents.shape != ids.shape:
             raise LmgymError(
                 f"handles of shape {parents.shape} and tokens of shape {ids.shape}; give one token"
                 " for each handle"
             )
+        depths = self.depths(parents) + 1
         if self._children is not None:
             pairs = zip(parents.tolist(), ids.tolist(), strict=True)
             return np.fromiter((self.extend(*pair) for pair in pairs), np.int32, len(ids))
-        depths = self.depths(parents) + 1
         first = len(self._parents)
         new = np.arange(first, first + len(ids), dtype=np.int32)
         self._append(parents, ids, depths, new)
@@ -94,7 +101,7 @@ class PrefixTree:
 
     def write(self, handle: int, ids: Sequence[int]) -> int:
         """The text with these ids behind it; a world's reply, say."""
-        return self._write(handle, self.depth(handle), ids)
+        return self._write(handle, self.depth(handle), _ids(ids))
 
     def parent(self, handle: int) -> int | None:
         """The text without its last id; None where it has no other."""
@@ -104,7 +111,7 @@ class PrefixTree:
 
     def parents(self, handles: ArrayLike) -> Handles:
         """Each text without its last id, -1 where it has no other, shape (B,)."""
-        asked = np.asarray(handles, np.int32)
+        asked = as_handles(handles)
         self.depths(asked)
         parents: Handles = _view(self._parents)[asked]
         return parents
@@ -123,7 +130,7 @@ class PrefixTree:
 
     def depths(self, handles: ArrayLike) -> Handles:
         """How many ids each text has, shape (B,)."""
-        asked = np.asarray(handles, np.int32)
+        asked = as_handles(handles)
         if asked.min(initial=0) < 0 or asked.max(initial=-1) >= len(self):
             raise self._unknown(int(asked[(asked < 0) | (asked >= len(self))][0]))
         depths: Handles = _view(self._depths)[asked]
@@ -151,7 +158,7 @@ class PrefixTree:
         Returns:
             Shape (B, T), T the length of the longest text, -1 behind the others.
         """
-        asked = np.asarray(handles, np.int32)
+        asked = as_handles(handles)
         ends = self.depths(asked)
         paths: Handles = np.full((len(asked), ends.max(initial=0)), -1, np.int32)
         parents, heads = _view(self._parents), _view(self._heads)
@@ -175,7 +182,7 @@ class PrefixTree:
         The handles of the others cannot be used any more. What is kept for them elsewhere, as the
         keys and values of a decoder, can go.
         """
-        frontier = np.unique(np.asarray(keep, np.int32))
+        frontier = np.unique(as_handles(keep))
         self.depths(frontier)
         parents, depths = _view(self._parents), _view(self._depths)
         is_kept = np.zeros(len(parents), bool)
@@ -196,9 +203,8 @@ class PrefixTree:
         """Which of these handles were not pruned."""
         return _view(self._depths)[np.asarray(handles, np.int32)] > 0
 
-    def _write(self, handle: int, depth: int, ids: Sequence[int]) -> int:
+    def _write(self, handle: int, depth: int, new_ids: Handles) -> int:
         """Extend by several ids, of which the first ones may be there already."""
-        new_ids = np.asarray(ids, np.int32)
         if self._children is not None:
             start = depth
             for token in new_ids.tolist():
@@ -230,6 +236,37 @@ class PrefixTree:
         return LmgymError(
             f"the handle {handle} {reason}; use those that root, extend and write return"
         )
+
+
+def as_handles(handles: ArrayLike) -> Handles:
+    """Handles as an array of shape (B,); that a tree has them is not looked at."""
+    return _whole(handles, "handles")
+
+
+def _ids(tokens: ArrayLike) -> Handles:
+    """Ids as an array, shape (B,)."""
+    ids = _whole(tokens, "ids")
+    if ids.min(initial=0) < 0:
+        raise _no_ids(ids.min())
+    return ids
+
+
+def _whole(values: ArrayLike, kind: str) -> Handles:
+    """The values as they are; raises where an array of int32 would hold others."""
+    try:
+        given = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        given = np.asarray(None)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise LmgymError(f"{reprlib.repr(values)} are no {kind}; give a flat list of whole numbers")
+    narrow: Handles = np.ascontiguousarray(given, np.int32)
+    if narrow is not given and (narrow != given).any():
+        raise LmgymError(f"{reprlib.repr(values)} are no {kind}; they stay below 2**31")
+    return narrow
+
+
+def _no_ids(token: object) -> LmgymError:
+    return LmgymError(f"{token!r} is no id; ids are whole numbers from 0 to 2**31 - 1")
 
 
 def _view(values: array[int]) -> Handles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmgym.errors import LmgymError
-from lmgym.search.prefix_tree import PrefixTree
+from lmgym.search.prefix_tree import PrefixTree, as_handles
 
 Operation = tuple[int, int, list[int]]
 operations = st.lists(
@@ -155,6 +156,61 @@ def test_a_pruned_handle_is_an_error() -> None:
             use(dead)
 
 
+@pytest.mark.parametrize("shares_children", [False, True])
+@pytest.mark.parametrize(
+    "token", [1.7, -1, 2**31, 2**70, "a", None, [1]], ids=lambda token: str(token)
+)
+def test_what_is_no_id_is_an_error(token: Any, shares_children: bool) -> None:
+    tree = PrefixTree(shares_children=shares_children)
+    root = tree.root([1])
+    uses: list[Callable[[], object]] = [
+        lambda: tree.extend_many([root, root], [1, token]),
+        lambda: tree.extend_many([root], [token]),
+        lambda: tree.write(root, [token]),
+        lambda: tree.root([token]),
+    ]
+    for use in uses:
+        with pytest.raises(LmgymError, match=r"no ids?; "):
+            use()
+    assert len(tree) == 1
+
+
+@pytest.mark.parametrize("token", [1.7, -1, 2**31, "a", None])
+def test_extending_by_what_is_no_id_is_an_error(token: Any) -> None:
+    tree = PrefixTree()
+    root = tree.root([1])
+    with pytest.raises(LmgymError, match=r"is no id; ids are whole numbers"):
+        tree.extend(root, token)
+    assert tree.ids(tree.extend(root, 5)) == [1, 5]
+
+
+@pytest.mark.parametrize("handles", [0, [[0]], [0.0], [True], ["0"], [2**40], [[0], [0, 0]]])
+def test_what_are_no_handles_is_an_error(handles: Any) -> None:
+    tree = PrefixTree()
+    tree.root([1])
+    for use in (tree.depths, tree.parents, tree.paths, tree.prune, as_handles):
+        with pytest.raises(LmgymError, match=r"are no handles; "):
+            use(handles)
+    with pytest.raises(LmgymError, match=r"are no handles; "):
+        tree.extend_many(handles, [1])
+
+
+def test_a_failed_batch_leaves_nothing_behind() -> None:
+    tree = PrefixTree(shares_children=True)
+    root = tree.root([1])
+    with pytest.raises(LmgymError, match="handle 9 was never given"):
+        tree.extend_many([root, 9], [2, 3])
+    assert len(tree) == 1
+
+
+def test_every_other_entry_of_an_array_will_do() -> None:
+    tree = PrefixTree()
+    root = tree.root([1])
+    handles, tokens = np.full(4, root, np.int32), np.arange(4, dtype=np.int32)
+    new = tree.extend_many(handles[::2], tokens[::2])
+    assert [tree.ids(handle) for handle in new.tolist()] == [[1, 0], [1, 2]]
+
+
 def test_requests_that_make_no_sense_are_errors() -> None:
     tree = PrefixTree()
     with pytest.raises(LmgymError, match="at least one id"):
@@ -162,6 +218,8 @@ def test_requests_that_make_no_sense_are_errors() -> None:
     root = tree.root([1])
     with pytest.raises(LmgymError, match="one token for each handle"):
         tree.extend_many([root, root], [1])
+    with pytest.raises(LmgymError, match=r"5 are no handles; give a flat list"):
+        tree.prune(5)
     assert tree.write(root, []) == root
     assert tree.extend_many([], []).tolist() == []
     assert tree.paths([]).shape == (0, 0)
