@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lmgym.policies.cached import CachedDecoder, accepted
 from lmgym.search.chains import Chain, batches_of, chains_of
-from lmgym.search.pooled import PooledDecoder, logits_of
+from lmgym.search.pooled import PooledDecoder, leave_training_mode, logits_of
+from lmgym.search.prefix_tree import Handles
 from lmgym.search.slot_pool import SlotPool
 
 __all__ = ["CacheTreeDecoder", "can_share"]
@@ -57,24 +57,22 @@ class CacheTreeDecoder(PooledDecoder):
         shapes = [(layer.keys.shape[1], layer.keys.shape[3]) for layer in layers]
         return SlotPool(self.tree, shapes, 0, layers[0].keys)
 
-    def logits(self, handles: ArrayLike) -> Tensor:
-        """Logits of the id after each text, shape (B, V)."""
-        distinct, rows = np.unique(np.asarray(handles, np.int32), return_inverse=True)
-        ends = self.tree.depths(distinct).astype(np.int64)
+    def _logits(self, handles: Handles, depths: Handles) -> Tensor:
+        """Logits of the id after texts of these lengths, shape (B, V)."""
+        distinct, firsts, rows = np.unique(handles, return_index=True, return_inverse=True)
+        ends = depths[firsts].astype(np.int64)
         found: dict[int, Tensor] = {}
-        with torch.inference_mode():
-            self._refresh()
-            paths = self.tree.paths(distinct)
-            left = np.arange(len(distinct))
-            while len(left):
-                slots = self._pool.slots[paths[left]]
-                known = (slots >= 0).sum(1, where=paths[left] >= 0)
-                known = np.minimum(known, ends[left] - 1)  # the last id is read for its logits
-                for batch in batches_of(chains_of(paths[left], known, ends[left])):
-                    lasts = [int(chain.path[-1]) for chain in batch]
-                    found.update(zip(lasts, self._read(batch), strict=True))
-                left = np.array([row for row in left if int(distinct[row]) not in found], int)
-            return logits_of(self.model, distinct[rows].tolist(), found)
+        paths = self.tree.paths(distinct)
+        left = np.arange(len(distinct))
+        while len(left):
+            slots = self._pool.slots[paths[left]]
+            known = (slots >= 0).sum(1, where=paths[left] >= 0)
+            known = np.minimum(known, ends[left] - 1)  # the last id is read for its logits
+            for batch in batches_of(chains_of(paths[left], known, ends[left])):
+                lasts = [int(chain.path[-1]) for chain in batch]
+                found.update(zip(lasts, self._read(batch), strict=True))
+            left = np.array([row for row in left if int(distinct[row]) not in found], int)
+        return logits_of(self.model, distinct[rows].tolist(), found)
 
     def _read(self, chains: Sequence[Chain]) -> Tensor:
         """Read what is new in some texts; the logits after each, shape (R, V)."""
@@ -130,6 +128,7 @@ class CacheTreeDecoder(PooledDecoder):
 
 def _first_cache(model: Any) -> Any:
     """The cache of a text of one id."""
+    leave_training_mode(model)  # checkpoints of gradients would go without a cache
     with torch.inference_mode():
         ids = torch.zeros(1, 1, dtype=torch.long, device=model.device)
         return model(ids, use_cache=True).past_key_values

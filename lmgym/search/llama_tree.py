@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lmgym.policies.llama_layers import LlamaLayers
@@ -39,20 +38,16 @@ class LlamaTreeDecoder(PooledDecoder):
         like = torch.empty(0, dtype=llama.dtype, device=llama.device)
         return SlotPool(self.tree, shapes, self.model.config.hidden_size, like)
 
-    def logits(self, handles: ArrayLike) -> Tensor:
-        """Logits of the id after each text, shape (B, V)."""
-        asked = np.asarray(handles, np.int32)
-        depth = int(self.tree.depths(asked).max(initial=0))
-        with torch.inference_mode():
-            if self._refresh():
-                self._latest = None
-            if depth > len(self._cos):
-                self._cos, self._sin = self._llama.rotations(2 * depth)
-            slots = self._pool.slots[asked]
-            if (slots < 0).any():
-                self._read(np.unique(asked[slots < 0]))
-                slots = self._pool.slots[asked]
-            return self._llama.logits(self._pool.hidden[torch.from_numpy(slots).to(self.device)])
+    def _logits(self, handles: Handles, depths: Handles) -> Tensor:
+        """Logits of the id after texts of these lengths, shape (B, V)."""
+        depth, pool = int(depths.max(initial=0)), self._pool
+        if depth > len(self._cos):
+            self._cos, self._sin = self._llama.rotations(2 * depth)
+        slots = pool.slots[handles]
+        if (slots < 0).any():
+            self._read(np.unique(handles[slots < 0]))
+            slots = pool.slots[handles]
+        return self._llama.logits(pool.hidden[torch.from_numpy(slots).to(self.device)])
 
     def _read(self, handles: Handles) -> None:
         """Read distinct texts that have no slot, and what of their beginnings has none."""

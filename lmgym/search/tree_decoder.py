@@ -18,8 +18,8 @@ from torch import Tensor
 from lmgym.policies.cached import CachedDecoder
 from lmgym.policies.llama_layers import supports
 from lmgym.policies.sampling import batches
-from lmgym.search.pooled import logits_of
-from lmgym.search.prefix_tree import Handles, PrefixTree
+from lmgym.search.pooled import leave_training_mode, logits_of
+from lmgym.search.prefix_tree import Handles, PrefixTree, as_handles
 
 __all__ = ["RereadingDecoder", "TreeDecoder", "TreeSampler", "tree_decoder"]
 
@@ -29,7 +29,9 @@ _READ_AT_ONCE = 4096
 
 
 class TreeDecoder(Protocol):
-    """A model that reads the texts of a tree, in evaluation mode and without gradient.
+    """A model that reads the texts of a tree, without gradient and in evaluation mode.
+
+    Reading puts a model that was in training mode into evaluation mode and leaves it there.
 
     Attributes:
         tree: the texts.
@@ -108,8 +110,9 @@ class RereadingDecoder:
         return device
 
     def logits(self, handles: ArrayLike) -> Tensor:
-        """Logits of the id after each text, shape (B, V)."""
-        asked = np.asarray(handles, np.int32).tolist()
+        """Logits of the id after each text, shape (B, V), for handles of shape (B,)."""
+        asked = as_handles(handles).tolist()
+        leave_training_mode(self.model)
         texts = {handle: self.tree.ids(handle) for handle in asked}
         distinct = list(texts)
         found: dict[int, Tensor] = {}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lmgym.errors import LmgymError
@@ -20,6 +21,7 @@ from lmgym.search.cache_tree import CacheTreeDecoder
 from lmgym.search.llama_tree import LlamaTreeDecoder
 from lmgym.search.pooled import PooledDecoder
 from lmgym.search.prefix_tree import PrefixTree
+from lmgym.search.slot_pool import SlotPool
 from lmgym.search.tree_decoder import RereadingDecoder, TreeDecoder, TreeSampler, tree_decoder
 
 
@@ -199,6 +201,118 @@ def test_forgetting_computes_again(model: Any) -> None:
     next(model.parameters()).data.mul_(2)  # leaves no trace
     decoder.forget()
     assert_reads(decoder, model, [*handles, tree.extend(handles[0], 7)])
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_an_id_outside_the_vocabulary_is_an_error_each_time(
+    build_model: Callable[..., Any], name: str
+) -> None:
+    model = build_model(name)
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree)
+    prompt = tree.root([1, 2, 3])
+    strange = tree.extend(prompt, 500)
+    for _ in range(2):
+        with pytest.raises(IndexError):
+            decoder.logits([prompt, strange])
+    assert_reads(decoder, model, [prompt])
+
+
+class FailsOnce:
+    """Does what a function does, but raises at the call of this number."""
+
+    def __init__(
+        self, function: Callable[..., Any], failing: int, error: type[BaseException]
+    ) -> None:
+        self.function = function
+        self.left = failing
+        self.error = error
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+        return self.function(*args, **kwargs)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, torch.OutOfMemoryError])
+@pytest.mark.parametrize("ids", [[7], [7, 8, 9]])
+def test_an_interrupted_reading_is_done_again(
+    llama: Any, error: type[BaseException], ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(llama, tree)
+    prompts = [tree.root([1, 2, 3]), tree.root([4])]
+    decoder.logits(prompts)
+    handles = [tree.write(prompt, ids) for prompt in prompts]
+    fails = FailsOnce(F.silu, 2, error)  # in the second layer
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "silu", fails)
+        with pytest.raises(error):
+            decoder.logits(handles)
+    assert_reads(decoder, llama, [*prompts, *handles, tree.extend(handles[0], 5)])
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_slots_that_were_not_filled_do_not_count(
+    build_model: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_model(name)
+    tree = PrefixTree()
+    decoder = tree_decoder(model, tree)
+    assert isinstance(decoder, PooledDecoder)
+    handles = [tree.root([1, 2, 3]), tree.root([4])]
+    with monkeypatch.context() as patch:
+        patch.setattr(SlotPool, "place", FailsOnce(SlotPool.place, 1, KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            decoder.logits(handles)
+    assert decoder.n_held == 0
+    assert_reads(decoder, model, [*handles, tree.extend(handles[0], 5)])
+
+
+def test_a_wrong_question_costs_no_cache(llama: Any) -> None:
+    tree = PrefixTree()
+    decoder = tree_decoder(llama, tree)
+    assert isinstance(decoder, PooledDecoder)
+    decoder.logits([tree.root([1, 2, 3])])
+    with pytest.raises(LmgymError, match="never given"):
+        decoder.logits([99])
+    assert decoder.n_held == 3
+
+
+def test_training_mode_does_not_matter(model: Any) -> None:
+    """Nor does the dropout that most of these models have."""
+    tree = PrefixTree()
+    handles = [tree.root([1, 2, 3]), tree.root([4])]
+    truth = expected(model, [tree.ids(handle) for handle in handles])
+    decoder = tree_decoder(model.train(), tree, 256)
+    torch.testing.assert_close(decoder.logits(handles), truth, atol=1e-5, rtol=1e-5)
+    model.train()
+    handles.append(tree.extend(handles[0], 5))
+    logits = decoder.logits(handles)
+    assert_reads(decoder, model.eval(), handles)
+    torch.testing.assert_close(logits, decoder.logits(handles), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the next line in newer versions
+def test_checkpoints_of_gradients_do_not_cost_the_cache(build_model: Callable[..., Any]) -> None:
+    model = build_model("gpt2")
+    model.gradient_checkpointing_enable()
+    decoder = tree_decoder(model.train(), PrefixTree(), 256)
+    assert decoder.shares_cache
+    decoder.logits([decoder.tree.root([1, 2])])
+    model.train()
+    decoder.forget()
+    assert_reads(decoder, model, [decoder.tree.root([1, 2])])
+
+
+@pytest.mark.parametrize("handles", [0, [[0]], [0.5], [[0], [0, 0]]])
+def test_what_are_no_handles_cannot_be_read(model: Any, handles: Any) -> None:
+    tree = PrefixTree()
+    tree.root([1, 2])
+    decoder = tree_decoder(model, tree, 256)
+    with pytest.raises(LmgymError, match="are no handles; give a flat list"):
+        decoder.logits(handles)
 
 
 def test_bfloat16_is_as_exact_as_the_forward(llama: Any) -> None:
