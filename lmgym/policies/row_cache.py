@@ -6,6 +6,8 @@ step before. The decoder remembers which ids it has read, looks what is new, and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,10 +41,11 @@ class RowDecoder:
 
     Nothing is taken on trust: the ids that a row has now are compared with those that were read,
     and the cache is used as far as they agree. Changed weights are noticed (see `WeightStamp`).
-    Models other than Llama's family are read from the start each time.
+    Models other than Llama's family are read from the start each time. Where a reading fails or is
+    interrupted, everything is forgotten.
 
     Args:
-        model: an `AutoModelForCausalLM` in evaluation mode.
+        model: an `AutoModelForCausalLM`; reading puts it into evaluation mode.
         pad_id: any valid id; what it is read as does not matter.
 
     Example:
@@ -75,7 +78,9 @@ class RowDecoder:
         """
         ends: Lengths = lengths.cpu().numpy().astype(np.int64)
         _check(tokens, ends)
-        with torch.inference_mode():
+        if self.model.training:
+            self.model.eval()
+        with self._all_or_nothing():
             tokens = tokens.to(self._stamp.device)
             hidden = (
                 self._rows_for(len(tokens)).read(tokens, ends)
@@ -87,12 +92,22 @@ class RowDecoder:
     def fork(self, sources: Tensor, targets: Tensor) -> None:
         """Give rows the cache of others, shapes (K,), for the ids that they are about to have."""
         if self._rows is not None:
-            with torch.inference_mode():
+            with self._all_or_nothing():
                 self._rows.fork(sources.cpu(), targets.cpu())
 
     def forget(self) -> None:
         """Read everything again the next time, with the weights as they are then."""
         self._rows = None
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Do not trust what was done only in part."""
+        try:
+            with torch.inference_mode():
+                yield
+        except BaseException:  # interrupts too
+            self.forget()
+            raise
 
     def _rows_for(self, n_rows: int) -> _LlamaRows:
         weights = self._stamp.now()

@@ -260,6 +260,32 @@ def test_a_growing_row_costs_one_id_and_a_row_left_over_none(
     assert counts == [6, 2, 1]
 
 
+def test_training_mode_does_not_matter(model: Any) -> None:
+    """Nor does the dropout that most of these models have."""
+    truth = expected(model, [[1, 2, 3], [4]])
+    decoder = RowDecoder(model.train(), 256)
+    torch.testing.assert_close(read(decoder, [[1, 2, 3], [4]]), truth, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [[[1, 2, 3, 7], [9, 5]], [[1, 2, 3, 7, 8], [9, 5, 6]], [[6], [5]]])
+def test_an_interrupted_reading_is_done_again(
+    llama: Any, rows: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder = RowDecoder(llama, 256)
+    before = [[1, 2, 3], [9]]
+    read(decoder, before)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.functional, "silu", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            read(decoder, rows)
+    assert_reads(decoder, before)
+    assert_reads(decoder, [[*row, 11] for row in rows])
+
+
 def test_hidden_states_are_the_callers_own(model: Any) -> None:
     decoder = RowDecoder(model, 256)
     rows = [[1, 2, 3], [4, 5, 6]]
