@@ -53,9 +53,12 @@ def best_first(
     is at least as likely. Worlds of several turns are played on from each reply; a world that
     draws its replies draws the same ones after the same words.
 
+    The search begins where the episode stands at the call. What becomes of the episode afterwards,
+    between two endings too, is the caller's and makes no difference to it.
+
     Args:
         policy: the model that says what is likely.
-        episode: under way, with the policy's renderer; the search leaves it as it is.
+        episode: under way, with the policy's renderer; each ending leaves it as it is then.
         n_endings: how many at most.
         n_expansions: how many beginnings the policy reads at most, the greedy ending's not counted.
         branching: how many of the most likely next ids are looked at.
@@ -77,25 +80,27 @@ def best_first(
             f" n_expansions={n_expansions} at 0"
         )
     _check(policy, episode)
-    return _endings(policy, episode, n_endings, n_expansions, branching, at_once)
+    start = episode.get_state()
+    return _endings(policy, episode, start, n_endings, n_expansions, branching, at_once)
 
 
 def _endings(
     policy: LanguagePolicy,
     episode: Episode,
+    start: EpisodeState,
     n_endings: int,
     n_expansions: int,
     branching: int,
     at_once: int,
 ) -> Iterator[Ending]:
-    start = episode.get_state()
     search: _Search | None = None
     for _ in range(n_endings):
+        here = episode.get_state()
         try:
             search = search or _Search(policy, episode, start, branching)
             ending = search.next_ending(n_expansions, at_once)
         finally:
-            episode.set_state(start)
+            episode.set_state(here)
         if ending is None:
             return
         yield ending

@@ -161,6 +161,39 @@ def test_the_episode_stays_where_it_stands(policy: LanguagePolicy) -> None:
     assert episode.get_state() == before
 
 
+def test_the_search_begins_where_the_episode_stood_at_the_call(policy: LanguagePolicy) -> None:
+    episode = started("lmgym/Math-v0", "addition/2/0/0")
+    (expected,) = best_first(policy, episode, n_endings=1)
+    endings = best_first(policy, episode, n_endings=1)
+    episode.write(episode.renderer.encode("99"))
+    assert next(endings) == expected
+    endings = best_first(policy, episode, n_endings=1)
+    episode.reset(np.random.default_rng(1))
+    assert next(endings).transcript.messages[-1].content.startswith("99")
+
+
+def test_what_is_written_between_two_endings_stays(policy: LanguagePolicy) -> None:
+    episode = started("lmgym/Math-v0", "addition/2/0/0")
+    expected = list(best_first(policy, episode, n_endings=3))
+    endings = best_first(policy, episode, n_endings=3)
+    assert next(endings) == expected[0]
+    episode.write(episode.renderer.encode("9"))
+    here = episode.get_state()
+    assert next(endings) == expected[1]
+    assert episode.get_state() == here
+    episode.write([episode.renderer.end_id])  # it is over now
+    assert next(endings) == expected[2]
+    assert str(episode.verdict) == "incorrect"
+
+
+def test_training_mode_does_not_matter(build_model: BuildModel) -> None:
+    policy = LanguagePolicy(build_model("gpt2"), ByteRenderer())  # with dropout
+    episode = started("lmgym/Copy-v0", max_tokens=2)
+    expected = list(best_first(policy, episode, n_endings=4))
+    policy.model.train()
+    assert list(best_first(policy, episode, n_endings=4)) == expected
+
+
 def test_few_expansions_still_give_the_greedy_ending(policy: LanguagePolicy) -> None:
     episode = started("lmgym/Math-v0", "addition/2/0/0")
     (ending,) = best_first(policy, episode, n_expansions=0)
