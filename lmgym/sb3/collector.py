@@ -82,7 +82,9 @@ class AlgorithmCollector:
         if generator is None:
             generator = torch.Generator()
             generator.seed()
-        problems = [problem for problem in task_ids or () for _ in range(group_size)]
+        if task_ids is None:
+            raise LmgymError("which problems are to be played? give task_ids=")
+        problems = [problem for problem in task_ids for _ in range(group_size)]
         envs = self._envs(len(problems))
         seeds = rng.integers(1 << 31, size=len(envs)).tolist()
         observations = [

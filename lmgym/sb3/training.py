@@ -24,6 +24,7 @@ from lmgym.rollouts import RolloutBatch
 from lmgym.sb3.arguments import SB3Args
 from lmgym.sb3.collector import AlgorithmCollector
 from lmgym.sb3.generators import seeded_globals
+from lmgym.sb3.language_model import CRITIC_FILE
 from lmgym.sb3.policy import MaskableTokenActorCriticPolicy, TokenActorCriticPolicy
 from lmgym.sb3.workbench import Workbench
 from lmgym.training.base_session import BaseSession
@@ -36,7 +37,7 @@ __all__ = ["ENDLESS", "SB3Session", "train_with_sb3"]
 ENDLESS = 10**12
 """The steps that `learn` is asked for: the session ends it, by its budget and its target."""
 
-_ZIP, _WEIGHTS, _CRITIC = "sb3.zip", "policy.safetensors", "critic.safetensors"
+_ZIP, _WEIGHTS = "sb3.zip", "policy.safetensors"
 _LANGUAGE_MODEL = "language_model."
 
 
@@ -119,6 +120,21 @@ class SB3Session(BaseSession):
         return self._interrupt.interrupted
 
     @property
+    def n_gradient_steps(self) -> int:
+        """How often the algorithm says that it has trained; in passes for PPO."""
+        algorithm: Any = self.algorithm
+        return int(algorithm._n_updates)
+
+    def has_time(self) -> bool:
+        """Whether playing may go on before the first gradient step; else the session ends."""
+        if self.seconds >= self.args.seconds:
+            self.stop(
+                f"the budget of {self.args.seconds:g} seconds is spent before the first gradient"
+                " step, so nothing was trained; give more --seconds or a smaller --learning-starts"
+            )
+        return self._stopped is None
+
+    @property
     def _n_parameters(self) -> int:
         return sum(p.numel() for p in self.algorithm.policy.parameters())
 
@@ -180,13 +196,22 @@ class SB3Session(BaseSession):
             f" {self.run.path}"
         )
 
+    def _finish(self) -> None:
+        super()._finish()
+        allowed = self.bench.mask or self.bench.alphabet
+        if allowed is not None and not self.bench.args.is_from_scratch:
+            self.say(
+                f"measured with {allowed!r} as all that may be written; lmgym eval and play let"
+                f" the checkpoint write every id, and {_ZIP} keeps to the alphabet"
+            )
+
     def _save(self, directory: Path) -> None:
         """Write `sb3.zip`, and the weights so that nothing need be unpickled to read them."""
         policy, tensors = self.algorithm.policy, self._tensors()
         if isinstance(policy, TokenActorCriticPolicy | MaskableTokenActorCriticPolicy):
             policy.language_policy.save(directory)
             rest = {n: t for n, t in tensors.items() if not n.startswith(_LANGUAGE_MODEL)}
-            _write(directory / _CRITIC, lambda path: save_file(rest, path))
+            _write(directory / CRITIC_FILE, lambda path: save_file(rest, path))
         else:
             directory.mkdir(exist_ok=True)
             _write(directory / _WEIGHTS, lambda path: save_file(tensors, path))
@@ -197,7 +222,10 @@ class SB3Session(BaseSession):
         if isinstance(policy, TokenActorCriticPolicy | MaskableTokenActorCriticPolicy):
             chosen = load_policy(directory, device=self.args.device)
             policy.language_model.load_state_dict(chosen.model.state_dict())
-            policy.load_state_dict(load_file(directory / _CRITIC), strict=False)
+            rest = load_file(directory / CRITIC_FILE)
+            state = self._tensors().items()
+            language_model = {n: t for n, t in state if n.startswith(_LANGUAGE_MODEL)}
+            policy.load_state_dict(language_model | rest)
         else:
             policy.load_state_dict(load_file(directory / _WEIGHTS))
 
@@ -214,18 +242,27 @@ class _Driver(BaseCallback):
         super().__init__()
         self._session = session
         self._updates = session.updates()
+        self._n_steps = 0
         self._goes_on = True
         self._tally: _Tally | None = None
 
     def _on_rollout_start(self) -> None:
-        """An update lies behind, but for the first time."""
-        if self._tally is not None:
-            self._session.log_update(self._tally.metrics(self.num_timesteps))
-        else:
+        """An update lies behind, unless it is the first time or nothing was trained."""
+        if self._tally is None:
             is_by_tokens = self._session.bench.args.level == "token"
             self._tally = _Tally(self.training_env.num_envs, is_by_tokens)
+        elif self._has_trained():
+            self._session.log_update(self._tally.metrics(self.num_timesteps))
+        else:
+            self._goes_on = self._session.has_time()
+            return
         self._goes_on = next(self._updates, None) is not None
         self._tally.start(self.num_timesteps)
+
+    def _has_trained(self) -> bool:
+        """Whether the algorithm has taken gradient steps since it was asked the last time."""
+        before, self._n_steps = self._n_steps, self._session.n_gradient_steps
+        return self._n_steps > before
 
     def _on_step(self) -> bool:
         assert self._tally is not None

@@ -188,7 +188,9 @@ class BaseSession(ABC):
     def _reason_to_stop(self) -> str | None:
         args = self.args
         if self._hits >= 2:
-            return f"validation reached the target of {args.target:.0%}"
+            split = self._validation_split
+            where = "" if split == "validation" else f" on the {split} split"
+            return f"validation{where} reached the target of {args.target:.0%}"
         if self.seconds >= args.seconds and self._n_updates:
             return f"the budget of {args.seconds:g} seconds is spent"
         if args.updates is not None and self._n_updates >= args.updates:

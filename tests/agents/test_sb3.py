@@ -231,17 +231,54 @@ def test_stable_baselines3_opens_its_checkpoint(
 
 
 def test_validation_may_be_on_the_problems_that_are_trained_on(
+    identity: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def watched(*args: Any, split: str, **words: Any) -> Any:
+        asked.append(split)
+        return evaluate(*args, split=split, **words)
+
+    monkeypatch.setattr("lmgym.training.base_session.evaluate", watched)
+    args = {**NETWORK, **SIZES["sb3-a2c"], "updates": 2, "validate_every": 0.0, "target": 0.0}
+    words = {**args, "out": str(tmp_path / "r"), "validate_on": "train"}
+    record = record_of(run("sb3-a2c", words, MATH, identity))
+    assert asked[:2] == asked[-2:] == ["test", "train"]
+    assert "validation" not in asked
+    n_train = len(make_task(MATH, **identity).task_ids("train", 1000))
+    assert (record["train_after"]["split"], record["train_after"]["n"]) == ("train", n_train)
+    assert record["stopped"] == "validation on the train split reached the target of 0%"
+
+
+def test_updates_are_counted_from_the_first_gradient_step(
     identity: dict[str, Any], tmp_path: Path
 ) -> None:
-    args = {**NETWORK, **SIZES["sb3-a2c"], "seconds": 30.0, "validate_every": 0.3}
-    folder = run(
-        "sb3-a2c", {**args, "out": str(tmp_path / "r"), "validate_on": "train"}, MATH, identity
-    )
-    record = record_of(folder)
-    assert record["args"]["validate_on"] == "train"
-    n_train = len(make_task(MATH, **identity).task_ids("train", 1000))
-    share = record["best"]["validation/greedy"] * n_train
-    assert share == pytest.approx(round(share))
+    args = {**NETWORK, **SIZES["sb3-dqn"], "updates": 2, "out": str(tmp_path / "r")}
+    folder = run("sb3-dqn", {**args, "learning_starts": 300}, MATH, identity)
+    rows = read_metrics(folder)
+    assert [row["step"] for row in rows] == [0, 1, 2]
+    assert [row["steps"] for row in rows[:2]] == [320, 384]  # 64 at a time
+    assert all("train/loss" in row for row in rows[:2])
+
+
+def test_a_run_that_ends_before_the_first_gradient_step_says_so(
+    identity: dict[str, Any], tmp_path: Path
+) -> None:
+    args = {**NETWORK, **SIZES["sb3-dqn"], "seconds": 0.2, "out": str(tmp_path / "r")}
+    record = record_of(run("sb3-dqn", {**args, "learning_starts": 10**9}, MATH, identity))
+    assert record["updates"] == 0
+    assert "before the first gradient step, so nothing was trained" in record["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"), [("sb3-maskable-ppo", {"mask": "digits"}), ("sb3-a2c", {})]
+)
+def test_runs_with_an_alphabet_say_that_evaluations_let_more_be_written(
+    agent: str, words: dict[str, Any], small: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(agent, {**small, **words, "updates": 1}, MATH, {})
+    told = " ".join(capsys.readouterr().out.split())
+    assert ("measured with 'digits' as all that may be written" in told) == bool(words)
 
 
 def share_of_a(prompts: list[str], completions: list[str]) -> list[float]:
@@ -277,6 +314,7 @@ def test_a_loss_that_is_not_finite_is_told_and_the_best_checkpoint_stays(
     identity: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(self: PPO) -> None:
+        self._n_updates += 1
         self.logger.record("train/value_loss", float("nan"))
 
     monkeypatch.setattr(PPO, "train", spoil)
@@ -305,8 +343,11 @@ def test_every_learner_takes_every_world_without_options(
     run_cli: RunCli, agent: str, env: str, tmp_path: Path
 ) -> None:
     quick = ("--updates", "2", "--test-limit", "4", "--validation-limit", "4", "--num-envs", "16")
-    code, out, _ = run_cli("train", agent, env, "--out", "r", *quick)
+    at_once = ("--learning-starts", "0") if agent == "sb3-dqn" else ()
+    code, out, _ = run_cli("train", agent, env, "--out", "r", *quick, *at_once)
     assert code == 0
+    found = [set(row) for row in read_metrics(tmp_path / "r")[:2]]
+    assert all({"train/loss", "train/policy_loss"} & names for names in found)
     assert ("load it: r/best/sb3.zip" if agent == "sb3-dqn" else "watch it: lmgym play") in out
     assert record_of(tmp_path / "r")["status"] == "finished"
 

@@ -91,6 +91,15 @@ def test_masks_hold_in_evaluations(policy: LanguagePolicy) -> None:
     assert set(written) <= set("0123456789")
 
 
+def test_problems_have_to_be_named(policy: LanguagePolicy) -> None:
+    world = "lmgym/Copy-v0"
+    words = {"model": policy}
+    algorithm = PPO(TokenActorCriticPolicy, view(world), policy_kwargs=words, device="cpu")
+    collector = AlgorithmCollector(algorithm, make_task(world), lambda: view(world))
+    with pytest.raises(LmgymError, match="give task_ids="):
+        collector.collect(np.random.default_rng(0), None)
+
+
 def test_a_temperature_is_refused(policy: LanguagePolicy) -> None:
     world = "lmgym/Copy-v0"
     algorithm = PPO(
