@@ -24,13 +24,14 @@ class Trainer:
     def __init__(self) -> None:
         self.commands: list[list[str]] = []
         self.share = 0.9
+        self.control_share = 0.1
         self.code = 0
 
     def __call__(self, words: Sequence[str]) -> int:
         self.commands.append(list(words))
         folder = Path(words[words.index("--out") + 1])
         folder.mkdir(parents=True)
-        share = 0.1 if "--reward" in words else self.share
+        share = self.control_share if "--reward" in words else self.share
         figures = {"greedy": share} if words[0] == "sb3-dqn" else {"greedy": share, "pass@1": share}
         record = {
             "status": "finished" if self.code == 0 else "interrupted",
@@ -94,7 +95,8 @@ def test_a_seed_below_the_bar_is_said_and_is_the_exit_code(bench: Any) -> None:
 def test_a_command_that_takes_too_long_misses_the_bar(bench: Any) -> None:
     bench.main(["--seeds", "1"])
     wall = Path("runs/sb3_learning/a2c-seed110/wall_seconds.json")
-    wall.write_text(json.dumps({"wall_seconds": 180.5}))
+    record = json.loads(wall.read_text())
+    wall.write_text(json.dumps({**record, "wall_seconds": 180.5}))
     assert bench.main(["--seeds", "1"]) == 1
     assert results()["n_met"]["a2c"] == 0
 
@@ -108,6 +110,27 @@ def test_finished_runs_are_kept_and_broken_ones_run_again(bench: Any) -> None:
     assert len(bench.run_train.commands) == 1 + 6
     bench.main(["--seeds", "1"])
     assert len(bench.run_train.commands) == 1 + 6
+
+
+def test_a_finished_run_of_another_command_is_not_taken(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.main(["--seeds", "1"])
+    words = bench.Setting.words.fget
+    monkeypatch.setattr(bench.Setting, "words", property(lambda s: [*words(s), "--lr", "1"]))
+    with pytest.raises(LmgymError, match=r"ppo-seed110 was made with 'sb3-ppo .* delete it"):
+        bench.main(["--seeds", "1"])
+
+
+def test_a_control_at_the_bar_is_said_and_is_the_exit_code(bench: Any) -> None:
+    assert bench.main(["--seeds", "1", "--controls"]) == 0
+    page = Path("benchmarks/results/sb3_learning.md")
+    assert "Controls at the bar: none." in page.read_text(encoding="utf-8")
+    bench.run_train.control_share = 0.7  # enough from scratch only
+    assert bench.main(["--seeds", "1", "--controls", "--runs", "others"]) == 1
+    found = results()
+    assert (found["is_met"], found["controls_at_bar"]) == (True, ["unpaid-seed110"])
+    assert "Controls at the bar: unpaid-seed110." in page.read_text(encoding="utf-8")
 
 
 def test_a_failed_run_stops_with_its_folder(bench: Any) -> None:
