@@ -74,17 +74,20 @@ class ProblemTable:
         places: NDArray[np.int64] = (a - self._firsts.start) * len(self._seconds)
         return places + (b - self._seconds.start)
 
-    def parts(self, place: int) -> Parts:
-        """What the opening of a problem is made of, wherever it is addressed."""
-        known = self._parts[place]
-        if known is None:
-            a, b = divmod(place, len(self._seconds))
-            problem = self._kind.problem(self._firsts[a], self._seconds[b])
-            gold = str(problem.answer)
-            messages = (Message(Role.USER, problem.question + self.instruction),)
-            columns = {"question": problem.question, "answer": gold}
-            self._parts[place] = known = Fraction(problem.answer), messages, gold, columns
-        return known
+    def parts(self, places: list[int]) -> list[Parts]:
+        """What the openings of problems are made of, wherever they are addressed."""
+        known = self._parts
+        return [known[place] or self._make(place) for place in places]
+
+    def _make(self, place: int) -> Parts:
+        a, b = divmod(place, len(self._seconds))
+        problem = self._kind.problem(self._firsts[a], self._seconds[b])
+        gold = str(problem.answer)
+        messages = (Message(Role.USER, problem.question + self.instruction),)
+        columns = {"question": problem.question, "answer": gold}
+        made: Parts = Fraction(problem.answer), messages, gold, columns
+        self._parts[place] = made
+        return made
 
 
 _TRIED = 4

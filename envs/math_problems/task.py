@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
@@ -23,7 +21,7 @@ from .families import (
     problems_in,
 )
 from .problem_files import Row, load_gsm8k, load_problems
-from .problem_table import LARGEST, ProblemTable, problem_table
+from .problem_table import LARGEST, problem_table
 
 __all__ = ["MathArgs", "MathTask"]
 
@@ -146,7 +144,11 @@ class MathTask(Task[Fraction]):
         for row in (places < 0).nonzero()[0]:  # one in a few hundred
             indices[row] = next(self._problems(split, int(indices[row]) + 1))[0]
             places[row] = table.place_of(args.problem_seed, int(indices[row]))
-        return _Drawn(self._place, indices, places, table)
+        parts, address = table.parts(places.tolist()), f"{self._place}/"
+        return [
+            Opening(state, messages, address + str(index), gold, columns)
+            for index, (state, messages, gold, columns) in zip(indices.tolist(), parts, strict=True)
+        ]
 
     def reply(self, state: Fraction, text: str, rng: np.random.Generator) -> Reply[Fraction]:
         """Verify the answer; the episode is over."""
@@ -227,23 +229,6 @@ class MathTask(Task[Fraction]):
         messages = (Message(Role.USER, question + self._instruction),)
         columns = {"question": question, "answer": answer}
         return Opening(state, messages, task_id, gold, columns)
-
-
-class _Drawn(Sequence[Opening[Fraction]]):
-    """Problems of a table; each opening is made when it is asked for."""
-
-    def __init__(
-        self, place: str, indices: NDArray[np.int64], places: NDArray[np.int64], table: ProblemTable
-    ) -> None:
-        self._place, self._indices, self._places, self._table = place, indices, places, table
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, number: Any) -> Any:
-        state, messages, gold, columns = self._table.parts(int(self._places[number]))
-        task_id = f"{self._place}/{self._indices[number]}"
-        return Opening(state, messages, task_id, gold, dict(columns))
 
 
 def _load(problems: str) -> dict[str, list[Row]]:

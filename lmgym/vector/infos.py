@@ -103,6 +103,9 @@ def _join(batched: dict[str, Any], columns: dict[str, Any], mask: NDArray[np.boo
 
 def _inner(rows: Rows, values: list[dict[str, Any]]) -> list[InfoColumns]:
     """Dictionaries of some rows as columns, those with the same keys together."""
+    first = values[0].keys()
+    if all(value.keys() == first for value in values):  # as nearly always
+        return [InfoColumns(rows, {key: [value[key] for value in values] for key in first})]
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, value in enumerate(values):
         groups.setdefault(tuple(value), []).append(index)

@@ -104,13 +104,14 @@ class Prompts:
         if not self._size:
             return self.encoded([self._drawn(row) for row in rows.tolist()])
         openings = []
+        blocks, taken = self._blocks, self._taken
         for row in rows.tolist():
-            taken = self._taken[row]
-            if taken == len(self._blocks[row]):
+            place = taken[row]
+            if place == len(blocks[row]):
                 self._refill(row)
-                taken = 0
-            openings.append(self._blocks[row][taken])
-            self._taken[row] = taken + 1
+                place = 0
+            openings.append(blocks[row][place])
+            taken[row] = place + 1
         return self.encoded(openings)
 
     def open(self, row: int, *, split: str, task_id: str | None) -> Opening[Any]:
