@@ -18,7 +18,7 @@ from lmgym.rewards.source import Reward
 from lmgym.sb3.training import train_with_sb3
 from lmgym.sb3.workbench import Workbench
 
-from .sb3_ppo import SB3PPOArgs
+from .sb3_ppo import SB3PPOArgs, ppo_words
 
 __all__ = ["SB3MaskablePPOArgs", "train"]
 
@@ -48,21 +48,8 @@ def train(
         return MaskablePPO(
             bench.maskable_policy,
             bench.env_for(MaskablePPO),
-            learning_rate=bench.lr,
-            n_steps=args.n_steps,
-            batch_size=bench.batch_size(args.n_steps, args.minibatches),
-            n_epochs=bench.choose(args.n_epochs, scratch=4, language_model=1),
-            gamma=args.gamma,
-            gae_lambda=args.gae_lambda,
-            clip_range=args.clip_range,
-            ent_coef=bench.choose(args.ent_coef, scratch=0.1, language_model=0.0),
-            vf_coef=args.vf_coef,
-            max_grad_norm=args.max_grad_norm,
-            target_kl=args.target_kl,
             rollout_buffer_class=bench.maskable_buffer,
-            policy_kwargs=bench.policy_kwargs,
-            seed=args.seed,
-            device=args.device,
+            **ppo_words(args, bench),
         )
 
     words = {"mask": args.mask}

@@ -21,7 +21,7 @@ from lmgym.sb3.training import train_with_sb3
 from lmgym.sb3.workbench import Workbench
 from lmgym.training.arguments import Range
 
-__all__ = ["SB3PPOArgs", "train"]
+__all__ = ["SB3PPOArgs", "ppo_words", "train"]
 
 
 @dataclass(frozen=True)
@@ -73,21 +73,28 @@ def train(args: SB3PPOArgs, env: str, world_args: Mapping[str, Any], reward: Rew
         return PPO(
             bench.policy,
             bench.env_for(PPO),
-            learning_rate=bench.lr,
-            n_steps=args.n_steps,
-            batch_size=bench.batch_size(args.n_steps, args.minibatches),
-            n_epochs=bench.choose(args.n_epochs, scratch=4, language_model=1),
-            gamma=args.gamma,
-            gae_lambda=args.gae_lambda,
-            clip_range=args.clip_range,
-            ent_coef=bench.choose(args.ent_coef, scratch=0.1, language_model=0.0),
-            vf_coef=args.vf_coef,
-            max_grad_norm=args.max_grad_norm,
-            target_kl=args.target_kl,
             rollout_buffer_class=bench.buffer,
-            policy_kwargs=bench.policy_kwargs,
-            seed=args.seed,
-            device=args.device,
+            **ppo_words(args, bench),
         )
 
     return train_with_sb3("sb3-ppo", args, env, world_args, make, reward)
+
+
+def ppo_words(args: SB3PPOArgs, bench: Workbench) -> dict[str, Any]:
+    """What the constructors of PPO and MaskablePPO have in common."""
+    return {
+        "learning_rate": bench.lr,
+        "n_steps": args.n_steps,
+        "batch_size": bench.batch_size(args.n_steps, args.minibatches),
+        "n_epochs": bench.choose(args.n_epochs, scratch=4, language_model=1),
+        "gamma": args.gamma,
+        "gae_lambda": args.gae_lambda,
+        "clip_range": args.clip_range,
+        "ent_coef": bench.choose(args.ent_coef, scratch=0.1, language_model=0.0),
+        "vf_coef": args.vf_coef,
+        "max_grad_norm": args.max_grad_norm,
+        "target_kl": args.target_kl,
+        "policy_kwargs": bench.policy_kwargs,
+        "seed": args.seed,
+        "device": args.device,
+    }
