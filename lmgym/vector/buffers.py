@@ -121,7 +121,7 @@ class TokenBuffers:
             lengths: how many of them are ids, each below the context, shape (R,).
         """
         width = prompts.shape[1]
-        used = int(self._lengths[rows].max(initial=0))
+        used = int(np.maximum.reduce(self._lengths[rows], initial=0))
         self.tokens[rows, :width] = prompts
         if used > width:
             self.tokens[rows, width:used] = self.pad_id

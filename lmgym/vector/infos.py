@@ -60,26 +60,34 @@ def batched_infos(n_rows: int, parts: Iterable[InfoColumns]) -> dict[str, Any]:
 
     Example:
         >>> batched_infos(2, [InfoColumns(np.array([1]), {"n_tokens": [3]})])
-        {'n_tokens': array([0, 3]), '_n_tokens': array([False,  True])}
+        {'_n_tokens': array([False,  True]), 'n_tokens': array([0, 3])}
     """
     batched: dict[str, Any] = {}
     for part in parts:
         if len(part.rows):
             mask = np.zeros(n_rows, np.bool_)
             mask[part.rows] = True
-            columns = _columns(n_rows, part)
-            _join(batched, columns, mask)
+            columns = _columns(n_rows, part, mask)
+            if batched.keys().isdisjoint(columns):
+                batched.update(columns)
+            else:
+                batched = _merged(batched, columns)
     return batched
 
 
-def _columns(n_rows: int, part: InfoColumns) -> dict[str, Any]:
-    """The entries of a part as arrays of all rows."""
+def _columns(n_rows: int, part: InfoColumns, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """The entries of a part as arrays of all rows, each with the mask of its rows."""
     rows = part.rows.tolist()
     columns: dict[str, Any] = {}
     for key, values in part.columns.items():
         kind = type(values[0])
+        columns[f"_{key}"] = mask
         if kind is dict:
-            columns[key] = batched_infos(n_rows, _inner(part.rows, values))
+            inner = _inner(part.rows, values)
+            is_one = len(inner) == 1
+            columns[key] = (
+                _columns(n_rows, inner[0], mask) if is_one else batched_infos(n_rows, inner)
+            )
             continue
         is_number = kind is int or kind is float or kind is bool
         columns[key] = column = np.zeros(n_rows, kind) if is_number else np.empty(n_rows, object)
@@ -89,16 +97,6 @@ def _columns(n_rows: int, part: InfoColumns) -> dict[str, Any]:
         else:  # `fromiter` takes tuples as they are, where an assignment would look into them
             column[part.rows] = np.fromiter(values, column.dtype, len(rows))
     return columns
-
-
-def _join(batched: dict[str, Any], columns: dict[str, Any], mask: NDArray[np.bool_]) -> None:
-    """Add columns of the rows in a mask to what there is."""
-    if batched.keys().isdisjoint(columns):
-        batched.update(columns)
-        batched.update((f"_{key}", mask) for key in columns)
-        return
-    part = columns | {f"_{key}": mask for key in columns}
-    batched.update(_merged(batched, part))
 
 
 def _inner(rows: Rows, values: list[dict[str, Any]]) -> list[InfoColumns]:

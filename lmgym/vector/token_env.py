@@ -94,10 +94,11 @@ class TokenVectorEnv(EpisodeVectorEnv[TokenObservation, Any]):
                 f"the actions have shape {array.shape} and type {array.dtype}; this environment"
                 f" takes whole numbers of shape {shape}"
             )
-        if array.dtype not in _UNSIGNED:  # short ones might lack room for the size
-            array = array.astype(np.int64)
+        unsigned = _UNSIGNED.get(array.dtype)
+        if unsigned is None:  # short ones might lack room for the size
+            array, unsigned = array.astype(np.int64), np.uint64
         # Negative numbers are large unsigned ones.
-        if np.maximum.reduce(array.view(_UNSIGNED[array.dtype]), axis=None) >= size:
+        if np.maximum.reduce(array.view(unsigned), axis=None) >= size:
             worst = array[(array < 0) | (array >= size)][0]
             raise self.choices.out_of_range(int(worst))
         return array
