@@ -1,7 +1,7 @@
 """`lmgym/Math-v0` in batches from end to end, beside `SyncVectorEnv` over single environments.
 
-Problems are drawn, answers verified, rewards paid and infos told, all with default arguments. The
-ids are random, one in sixteen the end of the text. Episodes go on from one repetition to the next,
+Problems are drawn, answers verified, rewards paid and infos told, all with default arguments, and
+once more with the compiled step. The ids are random, one in sixteen the end of the text. Episodes go on from one repetition to the next,
 so that the blocks in which problems are drawn ahead fall on all of them; ours takes more steps a
 repetition than the reference, which draws one problem at a time.
 """
@@ -17,7 +17,8 @@ from loops import EnvLoop, ids_of, make_sync, make_vec
 from measuring import Claim, Costs, MeasuringArgs, claimed, in_turn, numbers, ratios, show_costs
 
 WORLD, END_SHARE = "lmgym/Math-v0", 1 / 16
-MODES = ("next_step", "same_step")
+KINDS = (("next_step", False), ("next_step", True), ("same_step", False))
+"""Modes, and whether the step is compiled."""
 BARS = {64: 5.0, 256: 9.0}
 """How many times as fast as the reference the batch should be, by rows."""
 
@@ -57,9 +58,10 @@ def measure(rows: int, args: VectorMathArgs) -> Costs:
     """Nanoseconds an environment step, of ours and of the reference in both modes."""
     actions = ids_of(args.steps, rows, END_SHARE, args.seed)
     kinds = {}
-    for mode in MODES:
-        ours = make_vec(WORLD, rows, autoreset_mode=mode)
-        kinds[f"ours, {mode}"] = EnvLoop(ours, actions, args.seed)
+    for mode, compiled in KINDS:
+        ours = make_vec(WORLD, rows, autoreset_mode=mode, compiled=compiled)
+        kinds[_name(mode, compiled)] = EnvLoop(ours, actions, args.seed)
+    for mode in dict(KINDS):
         sync = make_sync(WORLD, rows, mode)
         kinds[f"sync, {mode}"] = EnvLoop(sync, actions[: args.reference_steps], args.seed)
     return in_turn(kinds, args.repetitions)
@@ -68,9 +70,14 @@ def measure(rows: int, args: VectorMathArgs) -> Costs:
 def claims(costs: Mapping[int, Costs]) -> Iterable[Claim]:
     """Ours against the reference in the same mode."""
     for rows, kinds in costs.items():
-        for mode in MODES:
-            times = ratios(kinds[f"sync, {mode}"], kinds[f"ours, {mode}"])
-            yield Claim(f"N = {rows}, {mode}", times, least=BARS.get(rows))
+        for mode, compiled in KINDS:
+            name = _name(mode, compiled)
+            times = ratios(kinds[f"sync, {mode}"], kinds[name])
+            yield Claim(f"N = {rows}, {name}", times, least=BARS.get(rows))
+
+
+def _name(mode: str, compiled: bool) -> str:
+    return f"{mode}, compiled" if compiled else mode
 
 
 if __name__ == "__main__":
