@@ -1,9 +1,10 @@
 """`lmgym/Math-v0` in batches from end to end, beside `SyncVectorEnv` over single environments.
 
 Problems are drawn, answers verified, rewards paid and infos told, all with default arguments, and
-once more with the compiled step. The ids are random, one in sixteen the end of the text. Episodes go on from one repetition to the next,
-so that the blocks in which problems are drawn ahead fall on all of them; ours takes more steps a
-repetition than the reference, which draws one problem at a time.
+once more with the compiled step. The ids are random, one in sixteen the end of the text. Episodes
+go on from one repetition to the next, so that the blocks in which problems are drawn ahead fall on
+all of them; ours takes more steps a repetition than the reference, which draws one problem at a
+time.
 """
 
 from __future__ import annotations
