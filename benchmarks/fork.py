@@ -30,6 +30,7 @@ from lmgym.errors import LmgymError
 from lmgym.factory import make_episode
 from lmgym.search.prefix_tree import PrefixTree
 from lmgym.training.records import cpu_name, versions
+from measuring import numbers
 
 WORLD = "lmgym/Math-v0"
 HANDLE, BATCH, ROW = "handle", "handle in a batch", "row in a batch"
@@ -80,7 +81,8 @@ def main(argv: Sequence[str]) -> int:
     (args,) = parse_options({"fork": ForkArgs}, argv, "bench fork", __doc__ or "")
     if min(args.rows, args.repetitions, args.rollouts) < 1:
         raise LmgymError("--rows, --repetitions and --rollouts count; each must be 1 or more")
-    contexts, prompts = numbers("--contexts", args.contexts, 64), numbers("--prompts", args.prompts)
+    contexts = numbers("--contexts", args.contexts, 64)
+    prompts = numbers("--prompts", args.prompts) if args.prompts.strip() else []
     for path, suffix in ((args.out, ".json"), (args.plot, ".png")):
         if path is not None:
             check_file(path, suffix)
@@ -94,16 +96,6 @@ def main(argv: Sequence[str]) -> int:
     if args.plot is not None:
         draw(forks, groups, args.plot)
     return 0 if meets_bars(forks) else 1
-
-
-def numbers(option: str, given: str, least: int = 1) -> list[int]:
-    """The whole numbers in a list with commas, each at least `least`."""
-    words = [word.strip() for word in given.split(",") if word.strip()]
-    if not all(word.isdigit() and int(word) >= least for word in words):
-        raise LmgymError(
-            f"{option} {given!r} is no list of numbers from {least} on; give some as 64,256"
-        )
-    return [int(word) for word in words]
 
 
 def fork_rounds(contexts: Sequence[int], args: ForkArgs) -> dict[int, Rounds]:

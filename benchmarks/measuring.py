@@ -102,11 +102,13 @@ class Claim:
         return f"{median} {self.unit} ({least} to {most})"
 
 
-def numbers(option: str, given: str) -> list[int]:
-    """The whole numbers in a list with commas, each 1 or more."""
+def numbers(option: str, given: str, least: int = 1) -> list[int]:
+    """The whole numbers in a list with commas, each `least` or more."""
     words = [word.strip() for word in given.split(",")]
-    if not all(word.isdecimal() and int(word) for word in words):
-        raise LmgymError(f"{option} {given!r} is no list of numbers from 1 on; give some as 64,256")
+    if not all(word.isdecimal() and int(word) >= least for word in words):
+        raise LmgymError(
+            f"{option} {given!r} is no list of numbers from {least} on; give some as 64,256"
+        )
     return [int(word) for word in words]
 
 

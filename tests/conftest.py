@@ -1,4 +1,4 @@
-"""What tests of the command line share."""
+"""What tests share: one thread, and the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,17 @@ import pytest
 
 import lmgym
 from lmgym.cli import main
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Models this small lose time to a second thread, and much of it on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,15 +30,6 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "mamba": ("MambaConfig", {"vocab_size": 262, "hidden_size": 32, "num_hidden_layers": 2}),
     "gpt": ("OpenAIGPTConfig", {"vocab_size": 262, "n_embd": 32, "n_layer": 2, "n_head": 4}),
 }
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    """Models this small lose time to a second thread, and much of it on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
