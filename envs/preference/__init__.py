@@ -1,0 +1,1 @@
+"""Write what a hidden taste prefers."""

@@ -1,0 +1,1 @@
+"""Choose a prompt for a question."""

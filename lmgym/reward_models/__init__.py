@@ -1,0 +1,1 @@
+"""Reward models: encoders, heads, and what fits, keeps and loads them."""

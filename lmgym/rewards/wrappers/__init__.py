@@ -1,0 +1,1 @@
+"""Rewards for environments that are not ours."""
