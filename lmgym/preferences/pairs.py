@@ -17,10 +17,21 @@ from lmgym.errors import LmgymError, unknown
 from lmgym.task import Message, Role, Verdict
 from lmgym.transcript import Transcript
 
-__all__ = ["PreferenceDataset", "PreferencePair", "Prompt", "Trial", "as_messages"]
+__all__ = [
+    "EqualAnswersError",
+    "PreferenceDataset",
+    "PreferencePair",
+    "Prompt",
+    "Trial",
+    "as_messages",
+]
 
 Prompt = str | Sequence[Message | Mapping[str, Any]]
 """A conversation before an answer; a text is one message of the user."""
+
+
+class EqualAnswersError(LmgymError):
+    """Two answers to one prompt that are the same text: nothing to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +41,7 @@ class PreferencePair:
     Attributes:
         prompt: the conversation before the answer, never empty.
         chosen: the answer that was preferred; it may be empty, as of a model that said nothing.
-        rejected: the other answer. It differs from `chosen` unless the pair is a tie, or the
-            prompts differ.
+        rejected: the other answer, a different one unless the prompts differ.
         probability: that `chosen` is better, in [0, 1]: 0.5 for a tie, a share of votes where
             several people were asked.
         weight: how much the pair counts, above 0.
@@ -70,10 +80,9 @@ class PreferencePair:
         _check_weight(self.weight)
         if self.margin is not None and not math.isfinite(self.margin):
             raise LmgymError(f"'margin' is {self.margin}; a finite number or none is allowed")
-        if self.is_within_prompt and self.chosen == self.rejected and self.probability != 0.5:
-            raise LmgymError(
-                "'chosen' and 'rejected' are the same text, and no text is better than itself; give"
-                " the pair a probability of 0.5 (a tie) or leave it out"
+        if self.is_within_prompt and self.chosen == self.rejected:
+            raise EqualAnswersError(
+                "'chosen' and 'rejected' are the same text, which says nothing; leave the pair out"
             )
 
     @classmethod
@@ -147,6 +156,10 @@ class Trial:
 class PreferenceDataset(Sequence[PreferencePair]):
     """Preference pairs in an order that stays.
 
+    Attributes:
+        pairs: the pairs.
+        n_equal: rows of its file that were left out because their answers are equal.
+
     Example:
         >>> sums = (PreferencePair.of(f"{n}+1=", str(n + 1), "0") for n in range(10))
         >>> data = PreferenceDataset.of(sums)
@@ -156,6 +169,7 @@ class PreferenceDataset(Sequence[PreferencePair]):
     """
 
     pairs: tuple[PreferencePair, ...]
+    n_equal: int = 0
 
     @classmethod
     def of(cls, pairs: Iterable[PreferencePair]) -> PreferenceDataset:
