@@ -78,7 +78,7 @@ def read_choices(
             f"{str(labels_file)!r} is of shape {outcomes.shape} and type {outcomes.dtype}; one"
             f" number for each of {len(choices)} rows is needed"
         )
-    _check_range(data_file, (choices >= 0).all(axis=1), choices, "indices from 0 on are allowed")
+    _check_range(data_file, np.all(choices >= 0, axis=1), choices, "indices from 0 on are allowed")
     outcomes = outcomes.astype(np.float64)
     is_share = (outcomes >= 0) & (outcomes <= 1)
     _check_range(labels_file, is_share, outcomes, "labels from 0 to 1 are allowed")
@@ -92,9 +92,10 @@ def _trials_of_choices(
     n_queries, n_prompts = choices.max(axis=0, initial=-1) + 1
     asked = _texts(queries, "query", int(n_queries))
     answers = _texts(prompts, "prompt", int(n_prompts))
+    rows: list[tuple[int, int]] = choices.tolist()
     return [
         Trial.of(asked[query], answers[prompt], label, columns=_columns(query, prompt))
-        for (query, prompt), label in zip(choices.tolist(), labels.tolist(), strict=True)
+        for (query, prompt), label in zip(rows, labels.tolist(), strict=True)
     ]
 
 
