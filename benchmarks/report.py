@@ -50,10 +50,11 @@ def main(argv: Sequence[str]) -> int:
 def claims_of(folder: Path) -> dict[str, dict[str, Any]]:
     """The results files that hold claims, by the name of their benchmark."""
     found = {}
-    for file in sorted(folder.glob("*.json")):
+    for file in [*sorted(folder.glob("*.json")), *sorted(folder.glob("claims/*.json"))]:
         record = json.loads(file.read_text(encoding="utf-8"))
         if "claims" in record:
-            found[file.stem.replace("_", "-")] = record
+            name = file.relative_to(folder).with_suffix("").as_posix()
+            found[name.replace("_", "-")] = record
     return found
 
 

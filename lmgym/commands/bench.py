@@ -38,13 +38,16 @@ def bench(argv: Sequence[str]) -> int:
 def benchmark_files() -> dict[str, Path]:
     """The scripts by name, from the source tree or the current directory.
 
+    Those of the folder `claims`, which test what others have claimed, are "claims/NAME".
+
     Raises:
         LmgymError: where there are none.
     """
     beside = Path(lmgym.__file__).resolve().parents[1] / "benchmarks"
     folders = list(dict.fromkeys([beside, Path.cwd() / "benchmarks"]))
     for folder in folders:
-        files = {f.stem.replace("_", "-"): f for f in sorted(folder.glob("*.py")) if _is_script(f)}
+        found = [*sorted(folder.glob("*.py")), *sorted(folder.glob("claims/*.py"))]
+        files = {_name(file, folder): file for file in found if _is_script(file)}
         if files:
             return files
     raise LmgymError(
@@ -57,18 +60,23 @@ def _run(name: str, argv: Sequence[str]) -> int:
     files = benchmark_files()
     if name not in files:
         raise unknown("benchmark", name, files, "lmgym bench lists them")
-    code = _main_of(files[name])(argv)
+    code = _main_of(name, files[name])(argv)
     return 0 if code is None else code
 
 
-def _main_of(file: Path) -> Callable[[Sequence[str]], int | None]:
+def _name(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).with_suffix("").as_posix().replace("_", "-")
+
+
+def _main_of(name: str, file: Path) -> Callable[[Sequence[str]], int | None]:
     """The function that runs a script."""
-    spec = importlib.util.spec_from_file_location(f"benchmarks.{file.stem}", file)
+    module_name = f"benchmarks.{name.replace('/', '.').replace('-', '_')}"
+    spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
-    beside = str(file.parent)
+    beside = str(file.parents[name.count("/")])
     if beside not in sys.path:
         sys.path.insert(0, beside)  # as Python does for a script: it may import its neighbours
     spec.loader.exec_module(module)

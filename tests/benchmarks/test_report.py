@@ -32,6 +32,8 @@ def test_it_writes_each_claim_beside_its_bar(script: Script, tmp_path: Path) -> 
     report = script("report")
     (tmp_path / "vector_kernel.json").write_text(json.dumps(RECORD))
     (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "of_theirs.json").write_text(json.dumps(RECORD))
     page = tmp_path / "page.md"
     page.write_text(f"Before.\n{report.START}old\n{report.END}After.\n")
     words = ["--results", str(tmp_path), "--page", str(page)]
@@ -43,6 +45,7 @@ def test_it_writes_each_claim_beside_its_bar(script: Script, tmp_path: Path) -> 
     assert text.endswith("After.\n")
     assert "old" not in text
     assert "lmgym bench vector-kernel --out benchmarks/results/vector_kernel.json" in text
+    assert "### claims/of-theirs" in text
     assert "A processor, 2 cores; numpy 2.4." in text
     assert "| N = 64 | 12 x | at least 10 x | met |" in text
     assert "| N = 256 | 12 x | at least 25 x | **missed** |" in text

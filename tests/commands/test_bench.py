@@ -35,6 +35,22 @@ def test_bench_runs_the_script_with_the_words_after_its_name(
     assert "no-script" not in run_cli("bench")[1]
 
 
+def test_bench_finds_the_scripts_that_test_claims(
+    run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lmgym, "__file__", str(tmp_path / "lib" / "lmgym" / "__init__.py"))
+    claims = tmp_path / "benchmarks" / "claims"
+    claims.mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "benchmarks" / "what_is_shared.py").write_text("CODE = 4\n")
+    (claims / "of_theirs.py").write_text(
+        '"""Theirs."""\n\nfrom what_is_shared import CODE\n\n\n'
+        'def main(argv):\n    print("given", *argv)\n    return CODE\n'
+    )
+    assert "claims/of-theirs" in run_cli("bench")[1]
+    assert run_cli("bench", "claims/of-theirs", "--a") == (4, "given --a\n", "")
+
+
 def test_bench_says_where_benchmarks_live_when_there_are_none(
     run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
