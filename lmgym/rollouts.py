@@ -40,12 +40,17 @@ class RolloutBatch:
         rewards: the sum of what each was paid, shape (N,).
         scored: False where an episode could not be scored, shape (N,).
         parts: named parts of the outcomes, each of shape (N,).
+        gold_rewards: the world's graded ground truth, where it has one, shape (N,).
+        token_rewards: where more than outcomes is paid, what was paid at each id that the agent
+            drew, one array a transcript; they sum to `rewards`.
     """
 
     transcripts: list[Transcript]
     rewards: NDArray[np.float64]
     scored: NDArray[np.bool_]
     parts: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    gold_rewards: NDArray[np.float64] | None = None
+    token_rewards: list[NDArray[np.float64]] | None = None
 
     @property
     def successes(self) -> NDArray[np.float64]:

@@ -12,11 +12,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError, unknown
+
+if TYPE_CHECKING:
+    from lmgym.transcript import Transcript
 
 __all__ = ["Message", "NoArgs", "Opening", "Reply", "Role", "Task", "Verdict"]
 
@@ -106,6 +110,8 @@ class Task(ABC, Generic[S]):
         alphabets: by name, characters that answers can be written with (`lmgym.alphabets`).
         replies_draw: whether `reply` draws from its generator. A world whose replies follow from
             the state alone says False; its problems can then be drawn ahead, in blocks.
+        has_gold_reward: whether the world grades episodes with a number of its own
+            (`gold_rewards`), for evaluation under any reward; an instance may say otherwise.
         context: positions an episode needs with the embedded byte-level tokenizer.
         max_tokens: tokens the agent may write in one episode, counted with the same tokenizer.
         max_turns: messages the agent may write in one episode.
@@ -114,6 +120,7 @@ class Task(ABC, Generic[S]):
     Args: ClassVar[type] = NoArgs
     alphabets: ClassVar[Mapping[str, str]] = {}
     replies_draw: ClassVar[bool] = True
+    has_gold_reward: bool = False
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
     context: int = 128
     max_tokens: int = 16
@@ -154,6 +161,16 @@ class Task(ABC, Generic[S]):
         """A right message in `state`, where the world can show one."""
         del state
         return None
+
+    def gold_rewards(self, transcripts: Sequence[Transcript]) -> NDArray[np.float64]:
+        """The graded ground truth of episodes that are over, finite, shape (n,).
+
+        Called with all episodes that end in one step, where `has_gold_reward`.
+        """
+        raise LmgymError(
+            f"{type(self).__name__} has no gold reward for {len(transcripts)} episodes; its verdict"
+            " and any reward say how they went"
+        )
 
     def check_split(self, split: str) -> str:
         """Return `split` if it exists."""

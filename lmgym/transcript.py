@@ -17,6 +17,7 @@ from lmgym.task import ROLE_IDS, Message, Role, Verdict
 __all__ = [
     "AGENT",
     "Segment",
+    "Step",
     "Transcript",
     "Turn",
     "conversation_text",
@@ -44,6 +45,15 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A line of an agent's message: positions `start` to `end` of its segment's ids."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of ids that one agent saw and wrote, in order.
 
@@ -54,6 +64,8 @@ class Segment:
         prompt_length: how many of the ids are the opening context.
         logprobs: log-probability at which each id was drawn, 0.0 where the loss mask is 0;
             None where the sampler recorded none.
+        steps: the finished lines of the messages; one ends with a drawn id that holds a line
+            break, or with its message.
     """
 
     ids: tuple[int, ...]
@@ -63,6 +75,24 @@ class Segment:
     turns: tuple[Turn, ...]
     logprobs: tuple[float, ...] | None = None
     agent: str = AGENT
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """The positions of the ids that the agent drew."""
+        return tuple(i for i, is_drawn in enumerate(self.loss_mask) if is_drawn)
+
+    def unit_ends(self, level: str) -> tuple[int, ...]:
+        """Where each turn, step or drawn id ends: the position behind its last id.
+
+        Args:
+            level: "turn", "step" or "token".
+        """
+        if level == "turn":
+            return tuple(turn.end for turn in self.turns)
+        if level == "step":
+            return tuple(step.end for step in self.steps)
+        return tuple(i + 1 for i in self.drawn) if level == "token" else ()
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -87,6 +117,8 @@ class Transcript:
         verdict: None while the episode goes on.
         group_id: equal for episodes that answer the same problem for comparison.
         columns: further facts about the problem, from the world.
+        gold_reward: the world's graded ground truth, where it has one and the episode is over.
+        draft: what the agent has written of a message that it has not ended.
     """
 
     messages: tuple[Message, ...]
@@ -98,6 +130,8 @@ class Transcript:
     verdict: Verdict | None = None
     group_id: int = 0
     columns: Mapping[str, Any] = field(default_factory=dict)
+    gold_reward: float | None = None
+    draft: str = ""
 
     @classmethod
     def from_strings(cls, prompt: str, completion: str, **facts: Any) -> Transcript:
@@ -122,14 +156,32 @@ class Transcript:
 
     @property
     def completion_text(self) -> str:
-        """The agent's last message, or an empty string."""
-        said = [m.content for m in self.messages[self.n_opening :] if m.role is Role.ASSISTANT]
-        return said[-1] if said else ""
+        """The agent's last message, finished or not, or an empty string."""
+        place = self._last_place
+        return self.draft if place == len(self.messages) else self.messages[place].content
+
+    @property
+    def context_text(self) -> str:
+        """What comes before the agent's last message, as plain text."""
+        return conversation_text(self.messages[: self._last_place])
 
     @property
     def n_tokens(self) -> int:
         """Ids that the agent drew."""
         return sum(sum(segment.loss_mask) for segment in self.require_ids())
+
+    def n_units(self, level: str) -> int:
+        """How many turns, steps or drawn ids (`level`) are finished; 0 for "outcome".
+
+        Without ids, a message of n line breaks counts as n + 1 steps.
+        """
+        if self.segments or level == "token":
+            return sum(len(segment.unit_ends(level)) for segment in self.require_ids())
+        said = [m.content for m in self.messages[self.n_opening :] if m.role is Role.ASSISTANT]
+        if level == "turn":
+            return len(said)
+        n_lines = sum(text.count("\n") + 1 for text in said) + self.draft.count("\n")
+        return n_lines if level == "step" else 0
 
     def require_ids(self) -> tuple[Segment, ...]:
         """The segments, or an error where the transcript was made from strings."""
@@ -158,6 +210,17 @@ class Transcript:
     def view(self, agent: str) -> Transcript:
         """What `agent` saw, with its own loss mask."""
         return replace(self, segments=tuple(s for s in self.segments if s.agent == agent))
+
+    @property
+    def _last_place(self) -> int:
+        """Where among the messages the agent's last one stands, or would stand."""
+        n = len(self.messages)
+        if self.draft:
+            return n
+        for place in range(n - 1, self.n_opening - 1, -1):
+            if self.messages[place].role is Role.ASSISTANT:
+                return place
+        return n
 
 
 def conversation_text(messages: Sequence[Message]) -> str:

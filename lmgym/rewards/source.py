@@ -23,18 +23,23 @@ class RewardLevel(StrEnum):
     """One number for a finished episode."""
     TURN = "turn"
     """One number for each finished message of the agent."""
+    STEP = "step"
+    """One number for each finished line of the agent's messages; a message's end closes one too."""
+    TOKEN = "token"
+    """One number for each id that the agent drew."""
 
 
 @dataclass(frozen=True, slots=True)
 class RewardBatch:
-    """Rewards of n transcripts.
+    """Rewards of n transcripts: an episode is paid its outcome, and its dense rewards' sum.
 
     Attributes:
-        outcome: one number a transcript, shape (n,).
-        dense: for sources of level turn, the rewards of the turns so far, one array a transcript.
+        outcome: one number a transcript, paid at the episode's end, shape (n,).
+        dense: for sources of level turn, step and token, one array a transcript, with one number
+            for each turn, step or drawn id that is finished (`Transcript.n_units`). None: zeros.
         parts: named parts of the outcome, each of shape (n,).
-        unscored: True where no reward could be given, shape (n,): left out of baselines and
-            losses, never counted as zero, whatever stands in `outcome`.
+        unscored: True where no reward could be given, or none for one of the units, shape (n,):
+            left out of baselines and losses, never counted as zero, whatever stands in `outcome`.
         std: how uncertain the source is, shape (n,), where it knows.
     """
 
@@ -51,8 +56,9 @@ class RewardSource(Protocol):
 
     Attributes:
         level: what a reward is given for.
-        is_causal: whether it can be paid while the episode runs; the others rewrite complete
-            episodes in a rollout.
+        is_causal: whether it can be paid while the episode runs: what it gives for a finished unit
+            depends on nothing later and on no other transcript. The others rewrite complete
+            batches of episodes in a rollout.
     """
 
     level: RewardLevel
