@@ -1,0 +1,122 @@
+"""From transcripts to the numbers that a head sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmgym.task import Role
+from lmgym.transcript import Transcript, conversation_text
+
+__all__ = ["EncodesTexts", "Projection", "answer_and_context", "raw_features"]
+
+Array = NDArray[np.float64]
+
+
+class EncodesTexts(Protocol):
+    """What features need of an encoder, or of a cache before one."""
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts, shape (n, size)."""
+        ...
+
+
+def answer_and_context(transcript: Transcript) -> tuple[str, str]:
+    """The agent's last message, or what it has written of one, and all that came before it."""
+    messages = transcript.messages
+    for index in range(len(messages) - 1, transcript.n_opening - 1, -1):
+        if messages[index].role is Role.ASSISTANT:
+            return messages[index].content, conversation_text(messages[:index])
+    return "", conversation_text(messages)
+
+
+def raw_features(
+    encoder: EncodesTexts, transcripts: Sequence[Transcript], inputs: str
+) -> NDArray[np.float64]:
+    """Encodings with the log-length of the answer as the last column, shape (n, D + 1).
+
+    Args:
+        encoder: encodes each different text once.
+        transcripts: what is scored.
+        inputs: "answer"; "prompt_and_answer", which adds the product of both encodings; or
+            "conversation", one encoding of both texts together.
+    """
+    parts = [answer_and_context(transcript) for transcript in transcripts]
+    answers = [answer for answer, _ in parts]
+    if inputs == "conversation":
+        encoded = _encode(encoder, [f"{context}\n{answer}" for answer, context in parts])
+    elif inputs == "prompt_and_answer":
+        both = _encode(encoder, answers + [context for _, context in parts])
+        answer, context = both[: len(parts)], both[len(parts) :]
+        encoded = np.concatenate([answer, answer * context], 1)
+    else:
+        encoded = _encode(encoder, answers)
+    lengths = np.log1p([len(answer) for answer in answers])
+    return np.concatenate([encoded, lengths.reshape(-1, 1)], 1, dtype=np.float64)
+
+
+def _encode(encoder: EncodesTexts, texts: list[str]) -> NDArray[np.float32]:
+    different = list(dict.fromkeys(texts))
+    rows = {text: row for row, text in enumerate(different)}
+    return encoder.encode_texts(different)[[rows[text] for text in texts]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Centres encodings, keeps their principal components and brings all to one scale.
+
+    Attributes:
+        mean: of the encodings and the log-length, shape (D + 1,).
+        directions: the principal components, shape (D, k); None keeps the encoding.
+        scale: what each feature is divided by, shape (k + has_length,).
+    """
+
+    mean: Array
+    directions: Array | None
+    scale: Array
+
+    @classmethod
+    def fit(cls, raw: Array, components: int | None, *, has_length: bool) -> Projection:
+        """From the raw features of training answers, shape (n, D + 1)."""
+        mean = raw.mean(0)
+        encoded = raw[:, :-1] - mean[:-1]
+        directions = None
+        if components is not None and components < encoded.shape[1]:
+            directions = _principal(encoded, min(components, len(encoded)))
+            encoded = encoded @ directions
+        spread = np.sqrt(encoded.var(0).mean())
+        scale = np.full(encoded.shape[1], spread)
+        if has_length:
+            scale = np.append(scale, raw[:, -1].std())
+        return cls(mean, directions, np.where(scale > 1e-12, scale, 1.0))
+
+    def apply(self, raw: Array) -> Array:
+        """The features of raw features of shape (n, D + 1), shape (n, d)."""
+        centred = raw - self.mean
+        encoded = centred[:, :-1]
+        if self.directions is not None:
+            encoded = encoded @ self.directions
+        if len(self.scale) > encoded.shape[1]:
+            encoded = np.concatenate([encoded, centred[:, -1:]], 1)
+        return encoded / self.scale
+
+
+def _principal(centred: Array, k: int) -> Array:
+    """The k directions of greatest variance, shape (D, k), each with its largest entry positive."""
+    from scipy.linalg import eigh
+
+    n, size = centred.shape
+    is_wide = size > n  # then the smaller matrix has the same eigenvalues
+    matrix = centred @ centred.T if is_wide else centred.T @ centred
+    values, vectors = eigh(matrix, subset_by_index=[len(matrix) - k, len(matrix) - 1])
+    kept = values > values[-1] * 1e-10
+    found = vectors[:, kept][:, ::-1]
+    if is_wide:
+        found = centred.T @ found
+        found /= np.linalg.norm(found, axis=0)
+    signs = np.sign(found[np.abs(found).argmax(0), np.arange(found.shape[1])])
+    return np.ascontiguousarray(found * signs)

@@ -1,0 +1,139 @@
+"""Training data as arrays: encoded answers, labels, weights and the prompts they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmgym.errors import LmgymError
+from lmgym.reward_models.features import (
+    EncodesTexts,
+    Projection,
+    answer_and_context,
+    raw_features,
+)
+from lmgym.reward_models.heads import Comparisons, Examples
+from lmgym.transcript import Transcript
+
+if TYPE_CHECKING:
+    from lmgym.preferences.pairs import PreferencePair, Trial
+
+__all__ = ["Labelled", "Table"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Answers with labels, as text.
+
+    Attributes:
+        first: the chosen answers, or the only ones.
+        second: the rejected answers; None for logged trials.
+        labels: that the first is better, or right, shape (n,).
+        weights: shape (n,).
+    """
+
+    first: list[Transcript]
+    second: list[Transcript] | None
+    labels: Array
+    weights: Array
+
+    @classmethod
+    def of(cls, data: Sequence[PreferencePair] | Sequence[Trial], objective: str) -> Labelled:
+        """Of preferences, or of logged trials where the objective is classification."""
+        from lmgym.preferences.pairs import PreferencePair, Trial
+
+        rows: Sequence[Any] = data
+        weights = np.array([row.weight for row in rows], np.float64)
+        if rows and all(isinstance(row, PreferencePair) for row in rows):
+            chosen, rejected = zip(*(row.transcripts() for row in rows), strict=True)
+            labels = np.array([row.probability for row in rows], np.float64)
+            return cls(list(chosen), list(rejected), labels, weights)
+        if not rows or not all(isinstance(row, Trial) for row in rows):
+            raise LmgymError(
+                f"{len(rows)} rows that are not all preference pairs, nor all trials; give some of"
+                " one kind"
+            )
+        if objective != "classification":
+            raise LmgymError(
+                f"objective={objective!r} compares two answers, and logged trials are single ones;"
+                " use objective='classification', or make pairs of the trials"
+            )
+        labels = np.array([row.label for row in rows], np.float64)
+        return cls([row.transcript for row in rows], None, labels, weights)
+
+    @property
+    def transcripts(self) -> list[Transcript]:
+        """All answers."""
+        return self.first + (self.second or [])
+
+    def __len__(self) -> int:
+        """The number of rows, n."""
+        return len(self.first)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Labelled answers, encoded.
+
+    Attributes:
+        raw: of the first and the second answers, shape (sides, n, D + 1).
+        labels: shape (n,).
+        weights: shape (n,).
+        prompts: a number for each different prompt, shape (sides, n).
+    """
+
+    raw: Array
+    labels: Array
+    weights: Array
+    prompts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, data: Labelled, encoder: EncodesTexts, inputs: str) -> Table:
+        """Encode all answers at once."""
+        raw = raw_features(encoder, data.transcripts, inputs)
+        contexts = [answer_and_context(transcript)[1] for transcript in data.transcripts]
+        _, prompts = np.unique(contexts, return_inverse=True)
+        sides = 1 if data.second is None else 2
+        shape = (sides, len(data))
+        return cls(raw.reshape(*shape, -1), data.labels, data.weights, prompts.reshape(shape))
+
+    def __len__(self) -> int:
+        """The number of rows, n."""
+        return len(self.labels)
+
+    def __getitem__(self, rows: Any) -> Table:
+        """Some of the rows."""
+        return Table(
+            self.raw[:, rows], self.labels[rows], self.weights[rows], self.prompts[:, rows]
+        )
+
+    @property
+    def answers(self) -> Array:
+        """All raw features, shape (sides * n, D + 1)."""
+        return self.raw.reshape(-1, self.raw.shape[-1])
+
+    def features(self, projection: Projection) -> Comparisons | Examples:
+        """What a head is fitted to."""
+        sides = [projection.apply(side) for side in self.raw]
+        if len(sides) == 1:
+            return Examples(sides[0], self.labels, self.weights)
+        return Comparisons(sides[0], sides[1], self.labels, self.weights)
+
+    def folds(self, n_folds: int, rng: np.random.Generator) -> list[tuple[Table, Table]]:
+        """Training and held-out rows, no prompt on both sides; none where there are too few.
+
+        A pair across prompts that fall into different folds is in neither.
+        """
+        n_prompts = int(self.prompts.max()) + 1
+        fold_of = rng.permutation(n_prompts) % min(n_folds, n_prompts)
+        folds = fold_of[self.prompts]
+        if n_prompts < 2 or len(self) < 2 * n_folds:
+            return []
+        parts = [((folds != f).all(0), (folds == f).all(0)) for f in range(int(folds.max()) + 1)]
+        return [(self[train], self[held]) for train, held in parts if train.any() and held.any()]
