@@ -112,6 +112,8 @@ class Task(ABC, Generic[S]):
             the state alone says False; its problems can then be drawn ahead, in blocks.
         has_gold_reward: whether the world grades episodes with a number of its own
             (`gold_rewards`), for evaluation under any reward; an instance may say otherwise.
+        choices: every answer there is, where a world offers a list of them, as level "choice"
+            needs it; an instance may say otherwise.
         context: positions an episode needs with the embedded byte-level tokenizer.
         max_tokens: tokens the agent may write in one episode, counted with the same tokenizer.
         max_turns: messages the agent may write in one episode.
@@ -121,6 +123,7 @@ class Task(ABC, Generic[S]):
     alphabets: ClassVar[Mapping[str, str]] = {}
     replies_draw: ClassVar[bool] = True
     has_gold_reward: bool = False
+    choices: tuple[str, ...] = ()
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
     context: int = 128
     max_tokens: int = 16
