@@ -1,1 +1,1 @@
-"""Choose a prompt for a question."""
+"""`lmgym/PromptSelect-v0`: choose a prompt for each question, from logged trials."""
