@@ -19,9 +19,9 @@ __all__ = ["ENCODERS", "Encoder", "FittedEncoder", "TextEncoder", "make_encoder"
 ENCODERS: dict[str, str] = {
     "hashing": "lmgym.reward_models.hashing:HashingEncoder",
     "tfidf": "lmgym.reward_models.tfidf:TfidfEncoder",
-    "embedded": "lmgym.reward_models.transformer_encoder:embedded_encoder",
-    "minilm": "lmgym.reward_models.transformer_encoder:minilm_encoder",
-    "hf": "lmgym.reward_models.transformer_encoder:directory_encoder",
+    "embedded": "lmgym.reward_models.pooled:embedded_encoder",
+    "minilm": "lmgym.reward_models.pooled:minilm_encoder",
+    "hf": "lmgym.reward_models.pooled:directory_encoder",
 }
 """Encoders by name; what an entry names is called with dtype=, device= and what follows a colon."""
 

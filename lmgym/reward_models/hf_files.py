@@ -1,0 +1,70 @@
+"""Model directories of Hugging Face: checked before they are read, with errors that name them."""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lmgym.errors import LmgymError
+
+__all__ = ["files_fingerprint", "load_tokenizer", "model_directory", "readable"]
+
+_BROKEN = (OSError, ValueError, RuntimeError, LookupError, AttributeError, TypeError)
+"""What transformers raises over a file that is not what its name says."""
+
+
+def model_directory(given: str | Path) -> Path:
+    """The directory, where it holds a model that we open."""
+    path = Path(given).expanduser()
+    if not path.is_dir():
+        raise LmgymError(f"{str(given)!r} is no directory; give one with a model of Hugging Face")
+    if not (path / "config.json").is_file():
+        raise LmgymError(f"{given} has no config.json, so it is no model directory")
+    if not any(path.glob("*.safetensors")):
+        raise LmgymError(
+            f"{given} has no weights in *.safetensors, and pickles are never opened; save them so"
+        )
+    return path
+
+
+@contextmanager
+def readable(given: str | Path) -> Iterator[None]:
+    """Turns what transformers raises over a file into one sentence about it."""
+    from huggingface_hub.errors import StrictDataclassError
+    from safetensors import SafetensorError
+
+    from lmgym.policies.quiet import no_progress_bars
+
+    try:
+        with no_progress_bars():
+            yield
+    except LmgymError:
+        raise
+    except (*_BROKEN, SafetensorError, StrictDataclassError) as error:
+        reason = textwrap.shorten(str(error), 300)
+        raise LmgymError(
+            f"{given} cannot be read ({type(error).__name__}: {reason}); it is broken, or of a kind"
+            " that this version of transformers does not know"
+        ) from error
+
+
+def load_tokenizer(path: Path) -> Any:
+    """The tokenizer of a directory."""
+    from transformers import AutoTokenizer
+
+    with readable(path):
+        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+
+
+def files_fingerprint(path: Path, *facts: object) -> str:
+    """SHA-256 of a model's configuration, tokenizer and weights, and of further facts."""
+    digest = hashlib.sha256(repr(facts).encode())
+    files = [*path.glob("*.safetensors"), *path.glob("tokenizer.json"), path / "config.json"]
+    for file in sorted(files):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

