@@ -64,7 +64,12 @@ class Case:
         view = view_of(env)
         renderer = view.episode.renderer
         ids = [*renderer.encode(text), renderer.end_id]
-        actions = [text] if self.level == "message" else self.actions_for(view, ids)
+        if self.level == "message":
+            actions: list[Any] = [text]
+        elif self.level == "choice":
+            actions = [view.episode.task.choices.index(text)]
+        else:
+            actions = self.actions_for(view, ids)
         steps: list[Step] = []
         for action in actions:
             n_turns = len(view.episode.turns)
@@ -83,8 +88,14 @@ class Case:
         chunks = [choices[i : i + size] for i in range(0, len(choices), size)]
         return [np.array(chunk + [stop] * (size - len(chunk))) for chunk in chunks]
 
+    def can_say(self, view: EpisodeEnv[Any, Any], text: str) -> bool:
+        """Whether the level has actions for a message."""
+        return self.level != "choice" or text in view.episode.task.choices
+
     def random_action(self, view: EpisodeEnv[Any, Any], rng: np.random.Generator) -> Any:
-        """Any id may come up; one in six ends the turn."""
+        """Any id may come up, one in six ends the turn; or any of the listed answers."""
+        if self.level == "choice":
+            return int(rng.integers(len(view.episode.task.choices)))
         renderer, known = view.episode.renderer, _known_ids(view)
         n = int(rng.integers(12 if self.level == "message" else _chunk_size(view))) + 1
         ids = [known[int(i)] for i in rng.integers(len(known), size=n)]
@@ -97,8 +108,9 @@ class Case:
     def written_by(self, view: EpisodeEnv[Any, Any], action: Any) -> list[int]:
         """The ids that `action` is about to write, up to the turn's end and the budget's."""
         episode, known = view.episode, _known_ids(view)
-        if self.level == "message":
-            ids = [*episode.renderer.encode(action), episode.renderer.end_id]
+        if self.level in ("message", "choice"):
+            text = action if self.level == "message" else episode.task.choices[action]
+            ids = [*episode.renderer.encode(text), episode.renderer.end_id]
         else:
             choices = [int(i) for i in np.atleast_1d(action)]
             stop = choices.index(len(known)) if len(known) in choices else len(choices)

@@ -2,10 +2,12 @@
 
 from lmgym.vector.arguments import VectorArgs
 from lmgym.vector.base_env import EpisodeVectorEnv, RowStep
+from lmgym.vector.choice_env import ChoiceVectorEnv
 from lmgym.vector.message_env import MessageVectorEnv
 from lmgym.vector.token_env import ChunkVectorEnv, TokenVectorEnv
 
 __all__ = [
+    "ChoiceVectorEnv",
     "ChunkVectorEnv",
     "EpisodeVectorEnv",
     "MessageVectorEnv",

@@ -1,0 +1,183 @@
+"""One of a world's listed answers a step, seen through an encoder's features of the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, SupportsInt
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from lmgym.base_env import EpisodeEnv
+from lmgym.episode import Episode
+from lmgym.errors import LmgymError
+from lmgym.rewards.schedule import RewardSchedule
+from lmgym.task import Message, Role
+from lmgym.transcript import conversation_text
+
+__all__ = ["Answers", "ChoiceEnv", "Features", "PromptFeatures", "features_of"]
+
+Features = NDArray[np.float32]
+"""An encoder's features of a conversation, shape (D,), or of several, shape (N, D)."""
+
+_REMEMBERED = 8192
+"""Places of a table of features; memory is taken as they are filled."""
+
+
+class ChoiceEnv(EpisodeEnv[Features, Any]):
+    """One step, one of the answers that the world lists: `Task.choices`.
+
+    The observation holds an encoder's features of the conversation, system messages left out, up
+    to the answer that is due, or the last one that was, scaled to a root mean square of 1; the
+    action is the place of an answer in the list. Any learner for vectors and a few actions fits.
+
+    Args:
+        episode: the state machine to drive.
+        schedule: pays the rewards.
+        encoder: its name, as `lmgym.reward_models.make_encoder` takes it.
+        split: where `reset` draws problems from unless its options say otherwise.
+        render_mode: "ansi" returns the conversation as text.
+
+    Example:
+        >>> import gymnasium as gym, lmgym
+        >>> env = gym.make("lmgym/PromptSelect-v0", level="choice")
+        >>> observation, info = env.reset(seed=0, options={"task_id": "generated/0/0"})
+        >>> observation.shape, env.action_space
+        ((1024,), Discrete(4))
+        >>> env.step(2)[1]
+        1.0
+    """
+
+    observation_space: spaces.Space[Any]
+
+    def __init__(
+        self,
+        episode: Episode,
+        schedule: RewardSchedule,
+        *,
+        encoder: str = "hashing",
+        split: str = "train",
+        render_mode: str | None = None,
+    ) -> None:
+        """Declare the spaces."""
+        super().__init__(episode, schedule, split=split, render_mode=render_mode)
+        self.answers = Answers(episode)
+        self.features = features_of(encoder)
+        self.observation_space = self.features.space
+        self.action_space = spaces.Discrete(self.answers.size)
+
+    def step(self, action: SupportsInt) -> tuple[Features, float, bool, bool, dict[str, Any]]:
+        """Give an answer.
+
+        Raises:
+            LmgymError: where the episode is over, or the action stands for no answer.
+        """
+        self._require_running()
+        self.episode.write(self.answers.ids(int(action)))
+        reward, is_over, info = self._after_turn()
+        return self._observe(), reward, is_over, False, info
+
+    def _observe(self) -> Features:
+        messages = self.episode.messages
+        is_over = self.episode.verdict is not None
+        seen: Features = self.features.of([messages[:-1] if is_over else messages])[0]
+        return seen
+
+
+class Answers:
+    """The answers that a world lists, as ids.
+
+    Args:
+        episode: knows the world and the tokenizer.
+
+    Raises:
+        LmgymError: where the world lists fewer than two.
+    """
+
+    def __init__(self, episode: Episode) -> None:
+        """Encode them."""
+        choices = episode.task.choices
+        if len(choices) < 2:
+            raise LmgymError(
+                f"{type(episode.task).__name__} lists {len(choices)} answers in 'choices', and"
+                " level 'choice' needs two or more; choose level='message'"
+            )
+        renderer = episode.renderer
+        self.size = len(choices)
+        self._ids = [[*renderer.encode(choice), renderer.end_id] for choice in choices]
+
+    def ids(self, action: int) -> list[int]:
+        """The ids that an action writes, the turn's end included."""
+        if not 0 <= action < self.size:
+            raise self.out_of_range(action)
+        return self._ids[action]
+
+    def out_of_range(self, action: int) -> LmgymError:
+        """An error for a number that stands for no answer."""
+        return LmgymError(f"action {action} stands for no answer; allowed are 0 to {self.size - 1}")
+
+
+class PromptFeatures:
+    """An encoder's features of conversations, remembered in a table of fixed size.
+
+    Each text is encoded on its own, so that its features do not depend on what it is encoded with,
+    and scaled to a root mean square of 1; texts without features are zeros.
+
+    Args:
+        encoder: its name.
+
+    Attributes:
+        space: of the features of one conversation.
+    """
+
+    def __init__(self, encoder: str) -> None:
+        """Make the encoder."""
+        from lmgym.reward_models.encoder import make_encoder
+
+        self._name = encoder
+        self._encoder = make_encoder(encoder)
+        size = self._encoder.size
+        self._bound = np.float32(size**0.5)
+        self.space = spaces.Box(-self._bound, self._bound, (size,), np.float32)
+        self._table = np.zeros((_REMEMBERED, size), np.float32)
+        self._keys = np.zeros((_REMEMBERED, 16), np.uint8)
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        """A copy is the same object; in another process it is made anew."""
+        return features_of, (self._name,)
+
+    def of(self, conversations: Sequence[Sequence[Message]]) -> Features:
+        """Features of conversations, shape (n, D)."""
+        features = np.zeros((len(conversations), self._table.shape[1]), np.float32)
+        for row, messages in enumerate(conversations):
+            features[row] = self._remembered(_read(messages))
+        return features
+
+    def _remembered(self, text: str) -> Features:
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        key, place = np.frombuffer(digest, np.uint8), int.from_bytes(digest[:8]) % _REMEMBERED
+        if not np.array_equal(self._keys[place], key):
+            self._table[place] = self._scaled(self._encoder.encode_texts([text])[0])
+            self._keys[place] = key
+        features: Features = self._table[place]
+        return features
+
+    def _scaled(self, vector: Features) -> Features:
+        length = np.linalg.norm(vector)
+        scaled = vector * (self._bound / length) if length else vector
+        return np.clip(scaled, -self._bound, self._bound)
+
+
+def _read(messages: Sequence[Message]) -> str:
+    """What is encoded: system messages are the same in every episode."""
+    said = [message for message in messages if message.role is not Role.SYSTEM]
+    return conversation_text(said or messages)
+
+
+@lru_cache(maxsize=8)
+def features_of(encoder: str) -> PromptFeatures:
+    """The features of an encoder; all environments of a process share one encoder and its table."""
+    return PromptFeatures(encoder)
