@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import gymnasium as gym
@@ -10,8 +11,10 @@ import gymnasium as gym
 from lmgym.episode import Episode, EpisodeState
 from lmgym.errors import LmgymError, unknown
 from lmgym.rewards.schedule import RewardSchedule
+from lmgym.rewards.source import RewardLevel
+from lmgym.steps import breaks_line
 from lmgym.task import Verdict
-from lmgym.transcript import Transcript, conversation_text, rendered_text
+from lmgym.transcript import Transcript, conversation_text, rendered_text, with_gold_rewards
 
 __all__ = ["EpisodeEnv"]
 
@@ -112,11 +115,13 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         turn = episode.turns[-1]
         info: dict[str, Any] = {"text": turn.text, "n_tokens": turn.n_tokens}
         is_over = episode.verdict is not None
-        if not is_over and not self._schedule.pays_turns:
+        if not is_over and not self._schedule.is_dense:
             return 0.0, False, info
         transcript = episode.transcript()
-        payment = self._schedule.pay([transcript])[0]
         if is_over:
+            if episode.task.has_gold_reward:
+                (transcript,) = with_gold_rewards(episode.task, [transcript])
+                info["gold_reward"] = episode.gold_reward = transcript.gold_reward
             segment = transcript.segments[0]
             first = segment.prompt_length
             info["response_ids"] = segment.ids[first:]
@@ -124,10 +129,25 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
             info["loss_mask"] = segment.loss_mask[first:]
             info["verdict"] = str(episode.verdict)
             info["is_success"] = episode.verdict is Verdict.CORRECT
-        info["reward_parts"] = dict(payment.parts)
+        return self._pay(transcript, info), is_over, info
+
+    def _within_turn(self, ids: Sequence[int]) -> tuple[float, dict[str, Any]]:
+        """Reward and info of writing ids that do not end a turn."""
+        info: dict[str, Any] = {}
+        is_step = self._schedule.level is RewardLevel.STEP
+        if is_step and not breaks_line(self.episode.renderer, ids).any():
+            return 0.0, info
+        return self._pay(self.episode.transcript(), info), info
+
+    def _pay(self, transcript: Transcript, info: dict[str, Any]) -> float:
+        """What is due at the end of a unit."""
+        payment = self._schedule.pay([transcript], [self.episode.n_paid])[0]
+        self.episode.n_paid += len(payment.units)
+        if transcript.verdict is not None:
+            info["reward_parts"] = dict(payment.parts)
         if not payment.is_scored:
             info["unscored"] = True
-        return payment.reward, is_over, info
+        return payment.reward
 
     def _require_running(self) -> None:
         if self.episode.verdict is not None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
 from lmgym.rendering import Renderer
+from lmgym.steps import steps_of
 from lmgym.task import Message, Opening, Role, Task, Verdict
 from lmgym.transcript import AGENT, Segment, Transcript, Turn, roles_and_mask
 
@@ -32,6 +33,8 @@ class EpisodeState:
     random_state: Mapping[str, Any]
     course: _Course
     sizes: tuple[int, int, int]
+    n_paid: int
+    gold_reward: float | None
 
 
 @dataclass(slots=True)
@@ -82,6 +85,8 @@ class Episode:
         length: how many of them are in use.
         remaining: ids the agent may still write: what is left of the budget and of the context.
         verdict: None while the episode goes on.
+        n_paid: turns, steps or ids that the view of the episode has paid.
+        gold_reward: the world's graded ground truth, once the view has asked for it.
 
     Example:
         >>> import numpy as np
@@ -109,6 +114,8 @@ class Episode:
         self.length = 0
         self.remaining = 0
         self.verdict: Verdict | None = Verdict.ENDED
+        self.n_paid = 0
+        self.gold_reward: float | None = None
         self.rng = np.random.default_rng()
         self._course: _Course = _NotStarted()  # type: ignore[assignment]
         self._end_ids = renderer.end_ids
@@ -140,7 +147,8 @@ class Episode:
         self.tokens[length:] = self.renderer.pad_id
         self.length = length
         self.remaining = min(self.max_tokens, self.context - length)
-        self.verdict = None
+        self.verdict = self.gold_reward = None
+        self.n_paid = 0
         self._course = _Course(
             opening=opening,
             state=opening.state,
@@ -238,9 +246,16 @@ class Episode:
         """What happened so far."""
         roles, mask = self.roles_and_mask()
         course, opening = self._course, self._course.opening
-        logprobs = self._aligned_logprobs(mask)
+        ids, turns = tuple(self.ids), tuple(course.turns)
+        draft_start = course.turn_start if self.verdict is None else self.length
         segment = Segment(
-            tuple(self.ids), roles, mask, course.prompt_length, tuple(course.turns), logprobs
+            ids,
+            roles,
+            mask,
+            course.prompt_length,
+            turns,
+            self._aligned_logprobs(mask),
+            steps=steps_of(self.renderer, ids, mask, turns, draft_start),
         )
         return Transcript(
             tuple(course.messages),
@@ -251,6 +266,8 @@ class Episode:
             verdict=self.verdict,
             group_id=group_id,
             columns=opening.columns,
+            gold_reward=self.gold_reward,
+            draft=self.renderer.decode(ids[draft_start:]) if draft_start < len(ids) else "",
         )
 
     def roles_and_mask(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -268,6 +285,8 @@ class Episode:
             self.rng.bit_generator.state,
             self._course.copy(),
             self._sizes,
+            self.n_paid,
+            self.gold_reward,
         )
 
     def set_state(self, state: EpisodeState) -> None:
@@ -295,6 +314,7 @@ class Episode:
         self.tokens[: self.length] = state.ids
         self.tokens[self.length :] = self.renderer.pad_id
         self.remaining, self.verdict = state.remaining, state.verdict
+        self.n_paid, self.gold_reward = state.n_paid, state.gold_reward
         self._course = state.course.copy()
 
     @property

@@ -17,11 +17,11 @@ from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.factory import episode_of
 from lmgym.rendering import Renderer
-from lmgym.rewards.schedule import RewardSchedule
+from lmgym.rewards.schedule import Payment, RewardSchedule, token_rewards
 from lmgym.rewards.source import RewardSource
 from lmgym.task import Task, Verdict
 from lmgym.token_env import TokenEnv
-from lmgym.transcript import Transcript
+from lmgym.transcript import Transcript, with_gold_rewards
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +51,27 @@ class RolloutBatch:
     parts: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     gold_rewards: NDArray[np.float64] | None = None
     token_rewards: list[NDArray[np.float64]] | None = None
+
+    @classmethod
+    def paid(
+        cls, task: Task[Any], transcripts: Sequence[Transcript], schedule: RewardSchedule
+    ) -> RolloutBatch:
+        """Complete episodes: graded by their world, and paid in one call of the reward source."""
+        graded = with_gold_rewards(task, transcripts)
+        payments = schedule.pay(graded)
+        golds = [t.gold_reward for t in graded]
+        by_token = None
+        if schedule.is_dense:
+            pairs = zip(graded, payments, strict=True)
+            by_token = [token_rewards(t, payment, schedule.level) for t, payment in pairs]
+        return cls(
+            graded,
+            np.array([payment.reward for payment in payments], np.float64),
+            np.array([payment.is_scored for payment in payments], np.bool_),
+            _joined_parts(payments),
+            np.array(golds, np.float64) if task.has_gold_reward else None,
+            by_token,
+        )
 
     @property
     def successes(self) -> NDArray[np.float64]:
@@ -136,17 +157,12 @@ class RolloutCollector:
             for copy, member in enumerate(members):  # an episode's luck is its own
                 member.reset(np.random.default_rng((seed, copy)), split=split, task_id=problem)
                 problem = member.opening.task_id
-        payments = _Payments(len(episodes))
-        running = list(range(len(episodes)))
+        running = episodes
         while running:
-            self._play_turn([episodes[i] for i in running], generator, temperature, greedy)
-            ended = running if self.schedule.pays_turns else []
-            payments.add(ended, self.schedule, [episodes[i].transcript() for i in ended])
-            running = [i for i in running if episodes[i].verdict is None]
+            self._play_turn(running, generator, temperature, greedy)
+            running = [episode for episode in running if episode.verdict is None]
         transcripts = [e.transcript(i // group_size) for i, e in enumerate(episodes)]
-        if not self.schedule.pays_turns:
-            payments.add(range(len(episodes)), self.schedule, transcripts)
-        return RolloutBatch(transcripts, payments.rewards, payments.scored, payments.parts)
+        return RolloutBatch.paid(self.task, transcripts, self.schedule)
 
     @property
     def max_tokens(self) -> int:
@@ -176,22 +192,10 @@ class RolloutCollector:
         return self._pool[:n]
 
 
-class _Payments:
-    """Sums of what episodes are paid."""
-
-    def __init__(self, n: int) -> None:
-        self.rewards = np.zeros(n, np.float64)
-        self.scored = np.ones(n, np.bool_)
-        self.parts: dict[str, NDArray[np.float64]] = {}
-
-    def add(
-        self, rows: Sequence[int], schedule: RewardSchedule, transcripts: Sequence[Transcript]
-    ) -> None:
-        for row, payment in zip(rows, schedule.pay(transcripts), strict=True):
-            self.rewards[row] += payment.reward
-            self.scored[row] &= payment.is_scored
-            for name, value in payment.parts.items():
-                self.parts.setdefault(name, np.zeros_like(self.rewards))[row] += value
+def _joined_parts(payments: Sequence[Payment]) -> dict[str, NDArray[np.float64]]:
+    """Each named part as one array, 0 where an episode has none."""
+    names = {name: None for payment in payments for name in payment.parts}
+    return {name: np.array([p.parts.get(name, 0.0) for p in payments]) for name in names}
 
 
 def rollout_by_tokens(

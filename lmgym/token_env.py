@@ -115,9 +115,13 @@ class TokenEnv(EpisodeEnv[TokenObservation, Any]):
         token = int(action)
         if not 0 <= token < self._n_choices:
             self._refuse(token)
-        if episode.append(token if self._ids is None else self._ids[token]):
+        written = token if self._ids is None else self._ids[token]
+        if episode.append(written):
             reward, is_over, info = self._after_turn()
             return self._observe(), reward, is_over, False, info
+        if self._schedule.pays_within_turns:
+            reward, info = self._within_turn([written])
+            return self._observe(), reward, False, False, info
         return self._observe(), 0.0, False, False, {}
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -183,7 +187,10 @@ class ChunkEnv(TokenEnv):
             if episode.append(token):
                 reward, is_over, info = self._after_turn()
                 return self._observe(), reward, is_over, False, {**info, "n_tokens": count}
-        return self._observe(), 0.0, False, False, {"n_tokens": len(tokens)}
+        reward, info = 0.0, {}
+        if self._schedule.pays_within_turns:
+            reward, info = self._within_turn(tokens)
+        return self._observe(), reward, False, False, {**info, "n_tokens": len(tokens)}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """The masks of the chunk's positions, joined, shape (chunk_size * (V + 1) - 1,)."""

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from lmgym.errors import LmgymError
-from lmgym.task import ROLE_IDS, Message, Role, Verdict
+from lmgym.task import ROLE_IDS, Message, Role, Task, Verdict
 
 __all__ = [
     "AGENT",
@@ -23,6 +25,7 @@ __all__ = [
     "conversation_text",
     "rendered_text",
     "roles_and_mask",
+    "with_gold_rewards",
 ]
 
 _ASSISTANT = ROLE_IDS[Role.ASSISTANT]
@@ -46,7 +49,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A line of an agent's message: positions `start` to `end` of its segment's ids."""
+    """A line of an agent's message, its line break included: positions `start` to `end`."""
 
     start: int
     end: int
@@ -64,8 +67,8 @@ class Segment:
         prompt_length: how many of the ids are the opening context.
         logprobs: log-probability at which each id was drawn, 0.0 where the loss mask is 0;
             None where the sampler recorded none.
-        steps: the finished lines of the messages; one ends with a drawn id that holds a line
-            break, or with its message.
+        steps: the finished lines of the messages, without gaps between them; one ends with a drawn
+            id that holds a line break, or with its message.
     """
 
     ids: tuple[int, ...]
@@ -83,16 +86,12 @@ class Segment:
         return tuple(i for i, is_drawn in enumerate(self.loss_mask) if is_drawn)
 
     def unit_ends(self, level: str) -> tuple[int, ...]:
-        """Where each turn, step or drawn id ends: the position behind its last id.
-
-        Args:
-            level: "turn", "step" or "token".
-        """
+        """Where each finished turn, step or drawn id ends: the position behind its last id."""
         if level == "turn":
             return tuple(turn.end for turn in self.turns)
         if level == "step":
             return tuple(step.end for step in self.steps)
-        return tuple(i + 1 for i in self.drawn) if level == "token" else ()
+        return tuple(place + 1 for place in self.drawn) if level == "token" else ()
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -173,15 +172,13 @@ class Transcript:
     def n_units(self, level: str) -> int:
         """How many turns, steps or drawn ids (`level`) are finished; 0 for "outcome".
 
-        Without ids, a message of n line breaks counts as n + 1 steps.
+        Without ids a step ends at each line break and with each message.
         """
         if self.segments or level == "token":
             return sum(len(segment.unit_ends(level)) for segment in self.require_ids())
         said = [m.content for m in self.messages[self.n_opening :] if m.role is Role.ASSISTANT]
-        if level == "turn":
-            return len(said)
-        n_lines = sum(text.count("\n") + 1 for text in said) + self.draft.count("\n")
-        return n_lines if level == "step" else 0
+        n_breaks = sum(text.count("\n") for text in (*said, self.draft))
+        return {"turn": len(said), "step": len(said) + n_breaks}.get(level, 0)
 
     def require_ids(self) -> tuple[Segment, ...]:
         """The segments, or an error where the transcript was made from strings."""
@@ -236,6 +233,24 @@ def rendered_text(messages: Sequence[Message], verdict: Verdict | None, draft: s
     if verdict is None:
         return "\n".join([*lines, f"{Role.ASSISTANT}: {draft}\u2581"])
     return "\n".join([*lines, f"[{verdict}]"])
+
+
+def with_gold_rewards(task: Task[Any], transcripts: Sequence[Transcript]) -> list[Transcript]:
+    """Episodes that are over, each with its gold reward where the world has one.
+
+    Raises:
+        LmgymError: where the world grades them with anything but one finite number for each.
+    """
+    if not task.has_gold_reward or not transcripts:
+        return list(transcripts)
+    grades = np.asarray(task.gold_rewards(transcripts), np.float64)
+    if grades.shape != (len(transcripts),) or not np.isfinite(grades).all():
+        raise LmgymError(
+            f"{type(task).__name__}.gold_rewards returned {grades!r:.80} for {len(transcripts)}"
+            " episodes; it must return one finite number for each"
+        )
+    pairs = zip(transcripts, grades.tolist(), strict=True)
+    return [replace(transcript, gold_reward=grade) for transcript, grade in pairs]
 
 
 def roles_and_mask(

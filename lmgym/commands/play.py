@@ -22,6 +22,7 @@ from lmgym.rendering import Renderer
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.task import Message, Role, Verdict
 from lmgym.training.progress import visible
+from lmgym.transcript import with_gold_rewards
 
 __all__ = ["PlayArgs", "play"]
 
@@ -114,7 +115,7 @@ class _Sitting:
     def _play_episode(self, episode: Episode, player: _Player) -> bool:
         """One episode; False where the player stopped before its end."""
         self._print("")
-        reward, n_shown = 0.0, 0
+        n_shown = 0
         while episode.verdict is None:
             self._show(episode.messages[n_shown:])
             n_shown = len(episode.messages) + 1  # the player's own message is not repeated
@@ -124,8 +125,8 @@ class _Sitting:
             episode.write(ids)
             if self._args.model is not None:
                 self._print(f"> {_lines(episode.turns[-1].text)}", "cyan")
-            payment = self._schedule.pay([episode.transcript()])[0]
-            reward += payment.reward
+        ended = with_gold_rewards(episode.task, [episode.transcript()])
+        reward = self._schedule.pay(ended)[0].reward
         self._n_played += 1
         self._n_right += episode.verdict is Verdict.CORRECT
         self._reward += reward

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from lmgym.errors import LmgymError
+from lmgym.rewards.schedule import RewardSchedule
 from lmgym.rollouts import RolloutBatch
 from lmgym.sb3.generators import seeded_globals
 from lmgym.task import Task
@@ -95,8 +96,7 @@ class AlgorithmCollector:
         with seeded_globals(seed):
             self._play(envs, observations, greedy)
         transcripts = [env.transcript() for env in envs]
-        n = len(envs)
-        return RolloutBatch(transcripts, np.zeros(n), np.ones(n, np.bool_))
+        return RolloutBatch.paid(self.task, transcripts, RewardSchedule(None))
 
     def _play(
         self, envs: Sequence[TokenEnv], observations: list[TokenObservation], greedy: bool

@@ -39,7 +39,7 @@ class RowStep(Generic[Obs]):
         rewards: shape (N,), float64.
         terminations: shape (N,).
         truncations: shape (N,).
-        ended: infos of the rows whose turn ended in this step.
+        ended: infos of the rows whose turn ended in this step, or whose line or id is unscored.
         begun: what `reset` tells of the rows that started again in this step.
         final_observations: in mode same_step, what the rows that are over were last.
     """
@@ -142,23 +142,25 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         try:
             turned = self._write(actions, self._waiting)
             is_written = True
-            return self._complete(turned, self._waiting)
+            due = self.batch.at_boundary(turned, self._waiting, self._n_written())
+            return self._complete(turned, due, self._waiting)
         except BaseException as error:
             if is_written or not isinstance(error, LmgymError):  # else it was refused as it is
                 self._require_reset(self._every)
             raise
 
-    def _complete(self, turned: Rows, waiting: Rows | None) -> RowStep[Obs]:
+    def _complete(self, turned: Rows, due: Rows, waiting: Rows | None) -> RowStep[Obs]:
         """The rest of a step, once the ids are written."""
         rewards = np.zeros(self.num_envs, np.float64)
         terminations = np.zeros(self.num_envs, np.bool_)
         ended: list[InfoColumns] = []
         over = turned
-        if len(turned):
-            paid, over, ended = self.batch.finish(turned)
-            rewards[turned] = paid
+        if len(due):
+            paid, over, ended = self.batch.finish(turned, due)
+            rewards[due] = paid
             terminations[over] = True
-            ended[0].columns.update(self._more_of_turns(turned))
+            if len(turned):
+                ended[0].columns.update(self._more_of_turns(turned))
         truncations = np.zeros(self.num_envs, np.bool_)
         if self.args.max_episode_steps is not None:
             truncations = self._truncated(self.args.max_episode_steps, waiting)
@@ -227,6 +229,10 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
     @abstractmethod
     def _final_observations(self, rows: Rows) -> dict[int, Any]:
         """The observations of some rows, each as a single environment returns it."""
+
+    def _n_written(self) -> int | NDArray[np.int64]:
+        """How many ids each row was given, where a step may write some without ending a turn."""
+        return 0
 
     def _more_of_turns(self, rows: Rows) -> dict[str, list[Any]]:
         """What a view adds to the infos of rows whose turn ended."""

@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmgym.episode import Episode, check_room
 from lmgym.errors import LmgymError
 from lmgym.rewards.schedule import Payment, RewardSchedule
+from lmgym.rewards.source import RewardLevel
+from lmgym.steps import breaks_line, steps_of
 from lmgym.task import ROLE_IDS, Message, Opening, Reply, Role, Verdict
 from lmgym.transcript import (
     AGENT,
@@ -24,6 +27,7 @@ from lmgym.transcript import (
     rendered_text,
     roles_and_mask,
 )
+from lmgym.vector.accounts import Accounts
 from lmgym.vector.buffers import Rows, TokenBuffers
 from lmgym.vector.infos import InfoColumns
 from lmgym.vector.prompts import Prompts, Started
@@ -47,12 +51,12 @@ class _Course:
 
 
 class Finished(NamedTuple):
-    """What the end of some rows' turns came to.
+    """What the end of some rows' turns, steps or ids came to.
 
     Attributes:
         rewards: of the rows.
         over: those of them whose episode is over.
-        infos: what `EpisodeEnv.step` tells of a turn's end.
+        infos: what `EpisodeEnv.step` tells; first of the rows whose turn ended, if there are any.
     """
 
     rewards: list[float]
@@ -97,6 +101,7 @@ class EpisodeBatch:
         self.task, self.renderer = episode.task, episode.renderer
         self.context, self.max_tokens = episode.context, episode.max_tokens
         self.schedule = schedule
+        self.accounts = Accounts(schedule, episode.task, n_rows)
         self.n_rows = n_rows
         self.buffers = buffers(
             n_rows,
@@ -136,6 +141,7 @@ class EpisodeBatch:
         for row, opening in zip(rows.tolist(), started.openings, strict=True):
             openings[row] = opening
             courses[row] = verdicts[row] = None
+        self.accounts.start(rows)
         if prefixes is not None or self._has_prefixes:
             self._write_prefixes(rows, prefixes or [()] * len(rows))
         if self._has_cuts:
@@ -177,7 +183,9 @@ class EpisodeBatch:
         length = int(self.buffers.lengths[row, 0])
         roles, mask = self._roles_and_mask(row, course, length)
         ids = tuple(self.buffers.tokens[row, :length].tolist())
-        segment = Segment(ids, roles, mask, course.prompt_length, course.turns)
+        draft_start = int(self._turn_starts[row]) if self.verdict(row) is None else length
+        steps = steps_of(self.renderer, ids, mask, course.turns, draft_start)
+        segment = Segment(ids, roles, mask, course.prompt_length, course.turns, steps=steps)
         return Transcript(
             course.messages,
             (segment,),
@@ -187,6 +195,8 @@ class EpisodeBatch:
             verdict=self.verdict(row),
             group_id=row // self.prompts.group_size,
             columns=opening.columns,
+            gold_reward=self.accounts.gold_rewards[row],
+            draft=self.renderer.decode(ids[draft_start:]) if draft_start < length else "",
         )
 
     def render(self, row: int) -> str:
@@ -202,20 +212,64 @@ class EpisodeBatch:
         stop = next((n for n, i in enumerate(ids[:room], 1) if i in ends), room)
         self.buffers.write(row, list(ids[:stop]))
 
-    def finish(self, rows: Rows) -> Finished:
-        """End the turns of some rows: replies, verdicts and rewards, in one batch."""
-        drafts = self._drafts(rows)
-        verdicts = self._reply(rows, drafts)
-        listed = drafts.rows
-        over = [index for index, verdict in enumerate(verdicts) if verdict is not None]
-        over_rows = rows if len(over) == len(verdicts) else rows[over]
-        for row, verdict in zip(listed, verdicts, strict=True):
+    def at_boundary(
+        self, turned: Rows, waiting: Rows | None, n_new: int | NDArray[np.int64]
+    ) -> Rows:
+        """The rows that are paid: those whose turn ended, and those that finished a step or an id.
+
+        Args:
+            turned: rows whose turn ended.
+            waiting: rows that were not written to.
+            n_new: how many ids were, for all rows or each, shape (N,).
+        """
+        if not self.schedule.pays_within_turns:
+            return turned
+        is_due = np.ones(self.n_rows, np.bool_)
+        if self.schedule.level is RewardLevel.STEP:
+            is_due = self._holds_new_break(n_new)
+        if waiting is not None:
+            is_due[waiting] = False
+        is_due[turned] = True
+        return is_due.nonzero()[0]
+
+    def finish(self, turned: Rows, due: Rows) -> Finished:
+        """End the turns of some rows: replies, verdicts and rewards, in one batch.
+
+        Args:
+            turned: those whose turn ended.
+            due: those that are paid, `turned` among them.
+        """
+        drafts = self._drafts(turned)
+        verdicts = self._reply(turned, drafts)
+        for row, verdict in zip(drafts.rows, verdicts, strict=True):
             self._verdicts[row] = verdict
-        payments = self.schedule.pay_ended(
-            verdicts, lambda due: [self.transcript(listed[index]) for index in due]
-        )
-        infos = self._infos(rows, drafts, verdicts, payments, over)
+        listed, ended = drafts.rows, verdicts
+        if due is not turned:
+            listed = due.tolist()
+            ended = [self._verdicts[row] for row in listed]
+        payments = self.accounts.pay(listed, ended, self.transcript)
+        over = [index for index, verdict in enumerate(verdicts) if verdict is not None]
+        over_rows = turned if len(over) == len(verdicts) else turned[over]
+        settled = payments
+        if due is not turned:
+            settled = [payments[index] for index in np.searchsorted(due, turned).tolist()]
+        infos = self._infos(turned, drafts, verdicts, settled, over) if len(turned) else []
+        unscored = [index for index, payment in enumerate(payments) if not payment.is_scored]
+        if unscored:
+            infos.append(InfoColumns(due[unscored], {"unscored": [True] * len(unscored)}))
         return Finished([payment.reward for payment in payments], over_rows, infos)
+
+    def _holds_new_break(self, n_new: int | NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether one of the last ids of each row holds a line break."""
+        lengths = self.buffers.lengths[:, 0]
+        n_new = np.broadcast_to(n_new, lengths.shape)
+        holds = np.zeros(self.n_rows, np.bool_)
+        for back in range(1, int(n_new.max(initial=0)) + 1):
+            rows = (n_new >= back).nonzero()[0]
+            holds[rows] |= breaks_line(
+                self.renderer, self.buffers.tokens[rows, lengths[rows] - back]
+            )
+        return holds
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, their random state included."""
@@ -223,6 +277,7 @@ class EpisodeBatch:
         self.prompts.fork(sources, targets)
         for array in (self._is_cut, self._turn_starts, self._n_prefix):
             array[targets] = array[sources]
+        self.accounts.fork(sources, targets)
         openings, courses, verdicts = self._openings, self._courses, self._verdicts
         for source, target in zip(sources.tolist(), targets.tolist(), strict=True):
             openings[target] = openings[source]
@@ -308,15 +363,10 @@ class EpisodeBatch:
         """What is told of turns' ends, and more of episodes' ends."""
         n_tokens = [end - start for start, end in zip(drafts.starts, drafts.ends, strict=True)]
         infos = [InfoColumns(rows, {"text": drafts.texts, "n_tokens": n_tokens})]
-        every = range(len(verdicts))
-        paid = every if self.schedule.pays_turns else over
         if over:
-            _add(infos, rows, over, self._endings(rows[over], drafts, verdicts, over))
-        if paid:
-            _add(infos, rows, paid, {"reward_parts": [dict(payments[i].parts) for i in paid]})
-        unscored = [index for index in paid if not payments[index].is_scored]
-        if unscored:
-            _add(infos, rows, unscored, {"unscored": [True] * len(unscored)})
+            endings = self._endings(rows[over], drafts, verdicts, over)
+            endings["reward_parts"] = [dict(payments[index].parts) for index in over]
+            _add(infos, rows, over, endings)
         return infos
 
     def _endings(
@@ -339,7 +389,9 @@ class EpisodeBatch:
                 roles.append(all_roles[first:])
                 masks.append(mask[first:])
         ended = [verdict for verdict in verdicts if verdict is not None]
-        return {
+        golds = [self.accounts.gold_rewards[row] for row in rows.tolist()]
+        graded = {"gold_reward": golds} if self.task.has_gold_reward else {}
+        return graded | {
             "response_ids": responses,
             "role_ids": roles,
             "loss_mask": masks,

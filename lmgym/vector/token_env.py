@@ -72,6 +72,9 @@ class TokenVectorEnv(EpisodeVectorEnv[TokenObservation, Any]):
         chosen = self._checked(actions, (self.num_envs,), self.choices.size)
         return self.batch.buffers.append(self._ids_of(chosen), waiting)
 
+    def _n_written(self) -> int | NDArray[np.int64]:
+        return 1
+
     def _observe(self) -> TokenObservation:
         return self.batch.buffers.observe(copy=self.args.copy)
 
@@ -155,6 +158,9 @@ class ChunkVectorEnv(TokenVectorEnv):
             self._counts[rows] += 1
             is_due[ended[-1]] = False
         return np.sort(np.concatenate(ended))
+
+    def _n_written(self) -> NDArray[np.int64]:
+        return self._counts
 
     def _more_of_turns(self, rows: Rows) -> dict[str, list[Any]]:
         return {"n_tokens": self._counts[rows].tolist()}

@@ -137,5 +137,5 @@ def replaced() -> RewardSource:
 def test_batches_pay_what_a_subclass_scores(source: RewardSource, paid: float) -> None:
     verdicts = [Verdict.CORRECT, None, Verdict.UNFINISHED]
     ended = [Transcript.from_strings("1+1=", "2", verdict=verdict) for verdict in verdicts]
-    payments = RewardSchedule(source).pay_ended(verdicts, lambda due: [ended[i] for i in due])
+    payments = RewardSchedule(source).pay_rows(verdicts, lambda due: [ended[i] for i in due])
     assert [payment.reward for payment in payments] == [paid, 0.0, 0.0]
