@@ -1,0 +1,205 @@
+"""How often a reward puts the better answer first, and how often a rule of length does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lmgym.errors import LmgymError
+from lmgym.preferences.pairs import PreferenceDataset
+from lmgym.rewards.source import RewardSource
+from lmgym.training.uncertainty import rates_interval
+
+__all__ = [
+    "Accuracy",
+    "PairEvaluation",
+    "evaluate_pairs",
+    "kendall",
+    "length_rule",
+    "pair_rates",
+    "spearman",
+]
+
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """A share of pairs that were ordered rightly.
+
+    Attributes:
+        value: the share; a tie counts one half.
+        low: where its 95 % interval begins (Wilson 1927).
+        high: where it ends.
+        n: how many pairs.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @classmethod
+    def of(cls, rates: _Floats) -> Accuracy:
+        """Of 1 for right, 0 for wrong and 0.5 for a tie, at least one of them."""
+        return cls(float(rates.mean()), *rates_interval(rates.tolist()), len(rates))
+
+    def __str__(self) -> str:
+        """The share and its interval in per cent.
+
+        Example:
+            >>> print(Accuracy.of(np.array([1.0, 0.0, 1.0, 1.0])))
+            75.0% [30.1, 95.4]
+        """
+        return f"{self.value:.1%} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class PairEvaluation:
+    """What a reward made of preference pairs.
+
+    Attributes:
+        chosen: rewards of the chosen answers, shape (n,).
+        rejected: of the rejected ones, shape (n,).
+        accuracy: over all pairs that are no tie.
+        subsets: the same for each subset that has such pairs.
+        length: what `length_rule` gets right, over all pairs and for each subset.
+        rule: which rule that is, "longer" or "shorter".
+        n_ties: pairs whose label is a tie, which no reward can get right or wrong.
+    """
+
+    chosen: _Floats
+    rejected: _Floats
+    accuracy: Accuracy
+    subsets: Mapping[str, Accuracy]
+    length: Accuracy
+    length_subsets: Mapping[str, Accuracy]
+    rule: str
+    n_ties: int
+
+
+def evaluate_pairs(
+    source: RewardSource,
+    data: PreferenceDataset,
+    *,
+    rule: str | None = None,
+    batch_size: int = 256,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> PairEvaluation:
+    """Score both answers of every pair.
+
+    Args:
+        source: gives rewards of outcomes.
+        data: the pairs.
+        rule: the rule of length to compare with; by default the one that is right more often on
+            these very pairs, which favours it.
+        batch_size: pairs that are scored at once.
+        on_progress: is told how many pairs are done, of how many.
+
+    Raises:
+        LmgymError: where all labels are ties, and where the source leaves an answer unscored; it
+            names the pair.
+    """
+    chosen, rejected = np.empty(len(data)), np.empty(len(data))
+    for start in range(0, len(data), batch_size):
+        rows = slice(start, start + batch_size)
+        sides = zip(*(pair.transcripts() for pair in data[rows]), strict=True)
+        for target, transcripts in zip((chosen, rejected), sides, strict=True):
+            batch = source.score(list(transcripts))
+            if batch.unscored is not None and batch.unscored.any():
+                row = start + int(np.argmax(batch.unscored))
+                raise LmgymError(f"pair {row + 1} ({data[row].id!r}) has an answer left unscored")
+            target[rows] = batch.outcome
+        if on_progress is not None:
+            on_progress(min(start + batch_size, len(data)), len(data))
+    rule = rule or length_rule(data)
+    rates = pair_rates(chosen, rejected, data)
+    by_length = pair_rates(*_lengths(data, rule), data)
+    return PairEvaluation(
+        chosen,
+        rejected,
+        *_by_subset(rates, data),
+        *_by_subset(by_length, data),
+        rule=rule,
+        n_ties=int(np.isnan(rates).sum()),
+    )
+
+
+def pair_rates(chosen: ArrayLike, rejected: ArrayLike, data: PreferenceDataset) -> _Floats:
+    """1 where the likelier answer has the higher reward, 0 where the lower, 0.5 for equal ones.
+
+    NaN where the label is a tie. Shape (n,).
+    """
+    lean = np.sign([2 * pair.probability - 1 for pair in data])
+    gaps = np.sign(np.asarray(chosen, np.float64) - np.asarray(rejected, np.float64))
+    return np.where(lean == 0, np.nan, (1 + gaps * lean) / 2)
+
+
+def length_rule(data: PreferenceDataset) -> str:
+    """Whether "longer" or "shorter" answers are better more often, counted in characters."""
+    excess = np.nansum(pair_rates(*_lengths(data, "longer"), data) - 0.5)
+    return "longer" if excess >= 0 else "shorter"
+
+
+def spearman(rewards: ArrayLike, gold: ArrayLike) -> float:
+    """Correlation of the ranks of a prompt's answers (Spearman 1904), equal values sharing ranks.
+
+    NaN where all rewards or all gold scores are equal.
+
+    Example:
+        >>> spearman([1.0, 2.0, 3.0], [10.0, 30.0, 20.0])
+        0.5
+    """
+    a, b = (_ranks(np.asarray(values, np.float64)) for values in (rewards, gold))
+    return _correlation(a - a.mean(), b - b.mean())
+
+
+def kendall(rewards: ArrayLike, gold: ArrayLike) -> float:
+    """Pairs in the same order less pairs in the opposite one, tau-b (Kendall 1945).
+
+    NaN where all rewards or all gold scores are equal.
+
+    Example:
+        >>> round(kendall([1.0, 2.0, 3.0], [10.0, 30.0, 20.0]), 3)
+        0.333
+    """
+    return _correlation(*(_orders(np.asarray(values, np.float64)) for values in (rewards, gold)))
+
+
+def _by_subset(rates: _Floats, data: PreferenceDataset) -> tuple[Accuracy, dict[str, Accuracy]]:
+    """Over everything, and over each subset that has pairs that are no tie."""
+    is_decided = ~np.isnan(rates)
+    if not is_decided.any():
+        raise LmgymError(f"all labels of the {len(data)} pairs are ties; accuracy needs others")
+    names = np.array([pair.subset for pair in data])
+    rows = {name: is_decided & (names == name) for name in data.subsets}
+    found = {name: Accuracy.of(rates[where]) for name, where in rows.items() if where.any()}
+    return Accuracy.of(rates[is_decided]), found
+
+
+def _lengths(data: PreferenceDataset, rule: str) -> tuple[_Floats, _Floats]:
+    """Rewards of the chosen and the rejected answers by a rule of length."""
+    sign = {"longer": 1.0, "shorter": -1.0}[rule]
+    chosen = np.array([len(pair.chosen) for pair in data])
+    return sign * chosen, sign * np.array([len(pair.rejected) for pair in data])
+
+
+def _ranks(values: _Floats) -> _Floats:
+    """Ranks from 0, equal values sharing their mean rank."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks: _Floats = (ends - (counts + 1) / 2)[place]
+    return ranks
+
+
+def _orders(values: _Floats) -> _Floats:
+    """The sign of the difference of every two values, flat."""
+    return np.sign(values[:, None] - values).ravel()
+
+
+def _correlation(a: _Floats, b: _Floats) -> float:
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 else float("nan")
