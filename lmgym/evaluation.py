@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +12,7 @@ import numpy as np
 from lmgym.errors import LmgymError
 from lmgym.rollouts import RolloutBatch
 from lmgym.task import Task
-from lmgym.training.uncertainty import rates_interval, wilson_interval
+from lmgym.training.uncertainty import mean_interval, rates_interval, wilson_interval
 from lmgym.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Evaluation:
         samples: samples a problem.
         mean_length: ids of a greedy episode.
         transcripts: the greedy episodes.
+        gold_reward: mean of the world's graded ground truth over the greedy episodes, with
+            Student's 95 % interval over problems; None where the world has none.
     """
 
     split: str
@@ -67,6 +70,8 @@ class Evaluation:
     temperature: float
     mean_length: float
     transcripts: list[Transcript] = field(repr=False, default_factory=list)
+    gold_reward: float | None = None
+    gold_reward_interval: Interval | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The figures, as they stand in `lmgym.json`."""
@@ -82,6 +87,10 @@ class Evaluation:
             figures["pass@1_interval"] = list(self.pass_at_1_interval)
             figures["samples"] = self.samples
             figures["temperature"] = self.temperature
+        if self.gold_reward is not None:
+            figures["gold_reward"] = self.gold_reward
+        if self.gold_reward_interval is not None:
+            figures["gold_reward_interval"] = list(self.gold_reward_interval)
         return figures
 
 
@@ -137,6 +146,7 @@ def evaluate(
         [b.successes.reshape(-1, samples).mean(1) for b in run(samples, False)] if samples else []
     )
     sampled = np.concatenate(rates).tolist() if rates else None
+    gold_reward, gold_interval = _gold(greedy_batches)
     return Evaluation(
         split=split,
         n=len(task_ids),
@@ -148,7 +158,18 @@ def evaluate(
         temperature=temperature,
         mean_length=float(np.mean([t.n_tokens for t in transcripts])),
         transcripts=transcripts,
+        gold_reward=gold_reward,
+        gold_reward_interval=gold_interval,
     )
+
+
+def _gold(batches: Sequence[RolloutBatch]) -> tuple[float | None, Interval | None]:
+    """The mean gold reward of all episodes, and its interval where there is more than one."""
+    graded = [batch.gold_rewards for batch in batches if batch.gold_rewards is not None]
+    if not graded:
+        return None, None
+    found = mean_interval(np.concatenate(graded).tolist())
+    return found.mean, (found.low, found.high) if math.isfinite(found.low) else None
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -113,6 +113,8 @@ def _table(measured: Measured, title: str) -> Table:
     if found.pass_at_1 is not None:
         label = f"pass@1 of {found.samples} samples, temperature {found.temperature:g}"
         table.add_row(label, _share(found.pass_at_1, found.pass_at_1_interval))
+    if found.gold_reward is not None:
+        table.add_row("gold reward", _number(found.gold_reward, found.gold_reward_interval))
     table.add_row("problems", f"{found.n:,}")
     table.add_row("mean length", f"{found.mean_length:.1f} tokens")
     table.add_row("speed", f"{measured.tokens_per_second:,.0f} tokens/s")
@@ -126,6 +128,12 @@ def _share(value: float, interval: tuple[float, float] | None) -> Text:
         return Text(f"{value:.1%}")
     low, high = (100 * min(1.0, max(0.0, end)) for end in interval)
     return Text(f"{value:.1%} [{low:.1f}, {high:.1f}]")
+
+
+def _number(value: float, interval: tuple[float, float] | None) -> Text:
+    if interval is None:
+        return Text(f"{value:.3f}")
+    return Text(f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]")
 
 
 def _answers(transcripts: Sequence[Transcript], n: int) -> Table:
@@ -157,7 +165,13 @@ def _record(env: str, args: EvalArgs, world_args: Any, measured: Measured) -> di
                 "answer": transcript.completion_text,
                 "gold": transcript.gold,
                 "verdict": str(transcript.verdict),
+                **_graded(transcript),
             }
             for transcript in transcripts
         ],
     }
+
+
+def _graded(transcript: Transcript) -> dict[str, float]:
+    gold_reward = transcript.gold_reward
+    return {} if gold_reward is None else {"gold_reward": gold_reward}
