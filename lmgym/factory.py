@@ -10,7 +10,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from lmgym.errors import LmgymError, unknown
-from lmgym.registry import REWARDS, find_world, load
+from lmgym.registry import find_world
 
 if TYPE_CHECKING:
     from lmgym.episode import Episode
@@ -289,29 +289,12 @@ def _check_no_choices(alphabet: str | None, mask: str | None) -> None:
 
 
 def make_source(reward: Reward) -> RewardSource | None:
-    """The source that `reward` stands for.
+    """The source that `reward` stands for; None for the reward that pays nothing.
 
     Example:
-        >>> make_source("verifier").level
+        >>> make_source("verifier - 0.001*length:characters").level
         <RewardLevel.OUTCOME: 'outcome'>
     """
-    if reward is None or reward == "none":
-        return None
-    if isinstance(reward, str):
-        if reward not in REWARDS:
-            raise unknown("reward", reward, [*REWARDS, "none"], "or a function or RewardSource")
-        source: RewardSource = load(REWARDS[reward])()
-        return source
-    if isinstance(reward, type):
-        raise LmgymError(f"reward={reward.__name__} is a class; pass an instance of it")
-    from lmgym.rewards.rules import FunctionReward
-    from lmgym.rewards.source import RewardSource
+    from lmgym.rewards.names import read_reward
 
-    if isinstance(reward, RewardSource):
-        return reward
-    if callable(reward):
-        return FunctionReward(reward)
-    raise LmgymError(
-        f"reward={reward!r} is no reward; allowed are a name ({', '.join(REWARDS)}, none), a"
-        " function f(prompts, completions, **columns) -> list[float], a RewardSource, or None"
-    )
+    return read_reward(reward)

@@ -22,6 +22,7 @@ __all__ = [
     "AGENTS",
     "LEVELS",
     "REWARDS",
+    "REWARD_ARGUMENTS",
     "WORLDS",
     "WorldSpec",
     "find_world",
@@ -34,9 +35,21 @@ LEVELS = ("token", "chunk", "message")
 
 REWARDS: dict[str, str] = {
     "verifier": "lmgym.rewards.rules:VerifierReward",
-    "shuffled": "lmgym.rewards.rules:ShuffledReward",
+    "gold": "lmgym.rewards.rules:GoldReward",
+    "format": "lmgym.rewards.formats:FormatReward",
+    "pattern": "lmgym.rewards.formats:PatternReward",
+    "length": "lmgym.rewards.length:length_reward",
+    "majority": "lmgym.rewards.majority:MajorityVoteReward",
+    "random": "lmgym.rewards.controls:RandomReward",
+    "inverted": "lmgym.rewards.controls:InvertedReward",
+    "shuffled": "lmgym.rewards.controls:ShuffledReward",
+    "rm": "lmgym.reward_models.loading:load_reward_model",
+    "dpo": "lmgym.rewards.implicit:load_dpo_reward",
 }
-"""Reward sources by name."""
+"""Reward sources by name: called with nothing, or with the text behind the name's colon."""
+
+REWARD_ARGUMENTS: dict[str, str] = {"pattern": "REGEX", "rm": "DIR", "dpo": "POLICY"}
+"""What has to stand behind the names of some reward sources."""
 
 AGENTS: dict[str, str] = {
     "grpo": "lmgym.agents.grpo:GRPOArgs",

@@ -1,20 +1,19 @@
-"""Rewards by rule: the world's verdict, any function, and a control."""
+"""Rewards by rule: the world's verdict, its gold reward, and any function."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
 from lmgym.errors import LmgymError, unknown
-from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource
+from lmgym.rewards.source import RewardBatch, RewardLevel
 from lmgym.task import Verdict
 from lmgym.transcript import Transcript
 
-__all__ = ["FunctionReward", "ShuffledReward", "VerifierReward"]
+__all__ = ["FunctionReward", "GoldReward", "VerifierReward"]
 
 
 class VerifierReward:
@@ -37,6 +36,39 @@ class VerifierReward:
         """The rewards of episodes that ended so."""
         outcome = np.array([verdict is Verdict.CORRECT for verdict in verdicts], np.float64)
         return RewardBatch(outcome, parts={"verifier": outcome})
+
+
+class GoldReward:
+    """The graded ground truth that the world itself knows.
+
+    Where a learned reward is what is optimised, it is the reward that was meant.
+
+    Example:
+        >>> GoldReward().score([Transcript.from_strings("1+1=", "2", gold_reward=0.75)]).outcome
+        array([0.75])
+    """
+
+    level = RewardLevel.OUTCOME
+    is_causal = True
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        """Read the gold rewards.
+
+        Raises:
+            LmgymError: for a transcript without one.
+        """
+        outcome = np.array([_gold_reward(t) for t in transcripts], np.float64)
+        return RewardBatch(outcome, parts={"gold": outcome})
+
+
+def _gold_reward(transcript: Transcript) -> float:
+    if transcript.gold_reward is None:
+        raise LmgymError(
+            f"the transcript of {transcript.task_id or transcript.prompt_text!r} has no gold"
+            " reward; 'gold' needs a world that grades its finished episodes (has_gold_reward);"
+            " 'verifier' pays what others judge correct"
+        )
+    return transcript.gold_reward
 
 
 class FunctionReward:
@@ -110,33 +142,6 @@ def _listed(returned: Any, name: str) -> list[float | None]:
             " one number, or None, for each completion"
         )
     return list(returned)
-
-
-class ShuffledReward:
-    """A control: a source's rewards of whole episodes, handed out in a random order.
-
-    Nothing can be learned from it; whatever improves under it is not due to the reward. It needs
-    a batch to shuffle, so it works in rollouts and not in `step`. The order follows from what was
-    written, so the same batch is always shuffled in the same way.
-    """
-
-    level = RewardLevel.OUTCOME
-    is_causal = False
-
-    def __init__(self, source: RewardSource | None = None) -> None:
-        """Shuffle `source`, by default the verifier."""
-        self.source = source or VerifierReward()
-
-    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
-        """Score, then permute over the batch."""
-        scored = self.source.score(transcripts)
-        dense = scored.dense or [np.zeros(0)] * len(transcripts)
-        written = repr([(t.task_id, t.completion_text) for t in transcripts])
-        seed = crc32(written.encode("utf-8", "surrogatepass"))
-        order = np.random.default_rng(seed).permutation(len(transcripts))
-        outcome = (scored.outcome + [turns.sum() for turns in dense])[order]
-        unscored = None if scored.unscored is None else scored.unscored[order]
-        return RewardBatch(outcome, parts={"shuffled": outcome}, unscored=unscored)
 
 
 def _columns(transcripts: Sequence[Transcript]) -> dict[str, list[Any]]:

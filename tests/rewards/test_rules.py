@@ -1,8 +1,7 @@
-"""The verifier's reward, functions as rewards, and the shuffled control."""
+"""The verifier's reward, the world's gold reward, and functions as rewards."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +9,7 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.rewards import (
-    FunctionReward,
-    RewardBatch,
-    RewardLevel,
-    ShuffledReward,
-    VerifierReward,
-)
+from lmgym.rewards import FunctionReward, GoldReward, VerifierReward
 from lmgym.task import Verdict
 from lmgym.transcript import Transcript
 
@@ -28,27 +21,23 @@ TWO = [
 ]
 
 
-def numbered(n: int) -> list[Transcript]:
-    return [Transcript.from_strings(str(i), "") for i in range(n)]
-
-
-class Turns:
-    """A source that pays turns, and cannot score the first transcript."""
-
-    level = RewardLevel.TURN
-    is_causal = True
-
-    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
-        n = len(transcripts)
-        unscored = np.arange(n) == 0
-        return RewardBatch(np.arange(n, dtype=np.float64), [np.ones(2)] * n, unscored=unscored)
-
-
 @pytest.mark.parametrize("verdict", Verdict)
 def test_the_verifier_pays_correct_episodes_only(verdict: Verdict) -> None:
     batch = VerifierReward().score([Transcript.from_strings("1+1=", "2", verdict=verdict)])
     assert batch.outcome.tolist() == [float(verdict is Verdict.CORRECT)]
     assert batch.parts["verifier"].tolist() == batch.outcome.tolist()
+
+
+def test_gold_pays_what_the_world_graded() -> None:
+    graded = [replace(t, gold_reward=g) for t, g in zip(TWO, (0.25, -3.0), strict=True)]
+    batch = GoldReward().score(graded)
+    assert batch.outcome.tolist() == [0.25, -3.0]
+    assert batch.parts["gold"].tolist() == [0.25, -3.0]
+
+
+def test_a_world_without_a_gold_reward_is_named() -> None:
+    with pytest.raises(LmgymError, match=r"'a/1' has no gold reward; .* 'verifier' pays"):
+        GoldReward().score(TWO)
 
 
 def test_a_function_gets_prompts_completions_and_all_columns() -> None:
@@ -118,31 +107,6 @@ def test_a_callable_object_is_named_by_its_class() -> None:
             return [1.0] * len(prompts)
 
     assert list(FunctionReward(Constant()).score(TWO).parts) == ["Constant"]
-
-
-def test_shuffling_permutes_the_rewards() -> None:
-    source = FunctionReward(lambda prompts: [float(prompt) for prompt in prompts])
-    shuffled = ShuffledReward(source).score(numbered(50)).outcome.tolist()
-    assert shuffled != list(range(50))
-    assert sorted(shuffled) == list(range(50))
-
-
-def test_shuffling_is_pure_and_differs_from_batch_to_batch() -> None:
-    source = ShuffledReward(FunctionReward(lambda prompts: [float(p) for p in prompts]))
-    batch = numbered(50)
-    other = [replace(t, task_id=f"other/{i}") for i, t in enumerate(batch)]
-    first, again, second = (source.score(b).outcome for b in (batch, batch, other))
-    assert (first == again).all()
-    assert (first != second).any()
-
-
-def test_shuffling_hands_out_whole_episodes_and_what_is_unscored() -> None:
-    shuffled = ShuffledReward(Turns())
-    batch = shuffled.score(numbered(20))
-    assert shuffled.level is RewardLevel.OUTCOME
-    assert sorted(batch.outcome.tolist()) == list(range(2, 22))
-    assert batch.unscored is not None
-    assert batch.outcome[batch.unscored].tolist() == [2.0]
 
 
 @pytest.mark.parametrize("junk", [1.0, None, [[1.0], [1.0]], {0: 1.0, 1: 1.0}, ["1", "2"], "ab"])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.factory import make_source
-from lmgym.registry import REWARDS
-from lmgym.rewards import FunctionReward, RewardBatch, RewardLevel, RewardSource, VerifierReward
+from lmgym.factory import make_episode, make_source
+from lmgym.registry import REWARD_ARGUMENTS, REWARDS
+from lmgym.rewards import FunctionReward, RewardBatch, RewardLevel, VerifierReward, check_reward
 from lmgym.transcript import Transcript
 
 
@@ -24,11 +25,42 @@ class Half:
         return RewardBatch(np.full(len(transcripts), 0.5))
 
 
+def played(world: str, *answers: str) -> list[Transcript]:
+    """Episodes with ids of one problem, graded, one for each answer."""
+    episode = make_episode(world)
+    transcripts = []
+    for answer in answers:
+        episode.reset(np.random.default_rng(0))
+        while episode.verdict is None:
+            episode.write([*answer.encode(), 257])
+        transcripts.append(replace(episode.transcript(), gold_reward=float(len(answer))))
+    return transcripts
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """What some reward sources need behind their names."""
+    from lmgym.preferences.pairs import PreferenceDataset, PreferencePair
+    from lmgym.reward_models import fit_reward_model
+
+    pairs = [PreferencePair.of(f"{i}+{i}=", str(2 * i), f"{i}, I think") for i in range(20)]
+    folder = tmp_path_factory.mktemp("rewards") / "model"
+    fit_reward_model(PreferenceDataset.of(pairs)).save(folder)
+    return {"pattern": "[0-9]", "rm": str(folder), "dpo": "embedded"}
+
+
 @pytest.mark.parametrize("name", REWARDS)
-def test_every_registered_name_is_a_source(name: str) -> None:
-    source = make_source(name)
-    assert isinstance(source, RewardSource)
-    assert source.score([Transcript.from_strings("1+1=", "2")]).outcome.shape == (1,)
+def test_every_registered_source_keeps_its_promises(
+    name: str, arguments: Mapping[str, str]
+) -> None:
+    source = make_source(f"{name}:{arguments[name]}" if name in arguments else name)
+    assert source is not None
+    check_reward(source, played("lmgym/Math-v0", "1", "22", "\\boxed{3}", "it is 1", ""))
+    check_reward(source, played("lmgym/GuessNumber-v0", "50", "25", "1"))
+
+
+def test_every_argument_that_is_needed_is_of_a_registered_source() -> None:
+    assert set(REWARD_ARGUMENTS) <= set(REWARDS)
 
 
 @pytest.mark.parametrize("reward", [None, "none"])

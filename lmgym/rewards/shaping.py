@@ -1,0 +1,125 @@
+"""Potential-based shaping: a hint at every unit that changes no best policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lmgym.errors import LmgymError, unknown
+from lmgym.rewards.batches import common_level, score_due
+from lmgym.rewards.names import read_reward
+from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource
+from lmgym.rewards.units import Decode, prefixes
+from lmgym.transcript import Transcript
+
+__all__ = ["Potential", "PotentialShaping"]
+
+Potential = Callable[[Sequence[Transcript]], ArrayLike]
+"""States to one finite number each."""
+
+
+class PotentialShaping:
+    """A source, and F = gamma * phi(s') - phi(s) for every unit (Ng, Harada and Russell, 1999).
+
+    States are the transcripts before the first unit, between units and after the last one; they
+    show what was written so far and not how it ends. Phi of a finished episode's last state is 0,
+    so that a learner that discounts units by `gamma` finds the same policies the best as without
+    shaping. With gamma = 1 the sum over an episode is -phi(s0).
+
+    A state is looked at anew whenever the episode is scored; wrap a costly source of potentials
+    in `Cached`.
+
+    Args:
+        phi: a source, whose outcome is the potential; or a function of transcripts.
+        source: what is paid besides; by default nothing.
+        gamma: the learner's discount of a unit.
+        level: what a unit is: a turn, a step or a token.
+        decode: at level token, ids to text, so that phi can read drafts.
+
+    Raises:
+        LmgymError: for level outcome, for a source of another dense level, for a gamma outside
+            (0, 1].
+
+    Example:
+        >>> def progress(states):
+        ...     return [len(state.messages) for state in states]
+        >>> from lmgym.task import Verdict
+        >>> shaping = PotentialShaping(progress, "verifier")
+        >>> said = Transcript.from_strings("1+1=", "2", verdict=Verdict.CORRECT)
+        >>> batch = shaping.score([said])
+        >>> batch.outcome, batch.dense
+        (array([1.]), [array([-1.])])
+    """
+
+    def __init__(
+        self,
+        phi: RewardSource | Potential,
+        source: Reward = None,
+        *,
+        gamma: float = 1.0,
+        level: RewardLevel | str = RewardLevel.TURN,
+        decode: Decode | None = None,
+    ) -> None:
+        """Check the arguments."""
+        dense = [known for known in RewardLevel if known is not RewardLevel.OUTCOME]
+        if level not in dense:
+            raise unknown("level of shaping", level, dense)
+        if not 0 < gamma <= 1:
+            raise LmgymError(f"gamma={gamma} is no discount; give a number above 0 and up to 1")
+        self.level = RewardLevel(level)
+        self.is_causal: bool = getattr(phi, "is_causal", True)
+        self.source = read_reward(source)
+        if self.source is not None:
+            common_level([self, self.source])
+            self.is_causal &= self.source.is_causal
+        self.phi, self.gamma, self.decode = phi, gamma, decode
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        """Score with the source, and add the differences of the potential."""
+        batch = RewardBatch(np.zeros(len(transcripts)))
+        if self.source is not None:
+            batch = score_due(self.source, transcripts, self.level)
+        shaped, unscored = self._differences(transcripts)
+        if batch.dense is not None:
+            shaped = [units + more for units, more in zip(shaped, batch.dense, strict=True)]
+        if batch.unscored is not None:
+            unscored |= batch.unscored
+        return replace(batch, dense=shaped, unscored=unscored if unscored.any() else None)
+
+    def _differences(
+        self, transcripts: Sequence[Transcript]
+    ) -> tuple[list[NDArray[np.float64]], NDArray[np.bool_]]:
+        """F of every unit, and where phi knew none; phi is called once."""
+        states = [prefixes(transcript, self.level, self.decode) for transcript in transcripts]
+        potentials, unknown_ones = self._potentials([state for path in states for state in path])
+        ends = np.cumsum([len(path) for path in states])[:-1]
+        shaped, unscored = [], []
+        pieces = zip(np.split(potentials, ends), np.split(unknown_ones, ends), strict=True)
+        for transcript, (potential, is_unknown) in zip(transcripts, pieces, strict=True):
+            if transcript.verdict is not None:
+                potential[-1] = is_unknown[-1] = 0
+            shaped.append(self.gamma * potential[1:] - potential[:-1])
+            unscored.append(is_unknown.any())
+        return shaped, np.array(unscored, np.bool_)
+
+    def _potentials(
+        self, states: Sequence[Transcript]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Phi of states and where it is not known, both of shape (n,)."""
+        unscored = np.zeros(len(states), np.bool_)
+        if isinstance(self.phi, RewardSource):
+            batch = self.phi.score(states)
+            values: ArrayLike = batch.outcome
+            unscored = unscored if batch.unscored is None else batch.unscored.copy()
+        else:
+            values = self.phi(states)
+        potentials = np.array(values, np.float64)
+        if potentials.shape != (len(states),) or not np.isfinite(potentials[~unscored]).all():
+            raise LmgymError(
+                f"phi returned {potentials!r:.80} for {len(states)} states; it must return one"
+                " finite number for each"
+            )
+        return potentials, unscored
