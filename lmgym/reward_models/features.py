@@ -9,12 +9,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.task import Role
-from lmgym.transcript import Transcript, conversation_text
+from lmgym.task import Message, Role
+from lmgym.transcript import Transcript
 
-__all__ = ["EncodesTexts", "Projection", "answer_and_context", "raw_features"]
+__all__ = ["EncodesTexts", "Projection", "conversation", "raw_features"]
 
 Array = NDArray[np.float64]
+
+_LENGTH_SCALE = 5.0
+"""How much larger than an encoding's features the log-length is, so that its weight is hardly
+penalised: one number, and often the best single one."""
 
 
 class EncodesTexts(Protocol):
@@ -25,13 +29,15 @@ class EncodesTexts(Protocol):
         ...
 
 
-def answer_and_context(transcript: Transcript) -> tuple[str, str]:
-    """The agent's last message, or what it has written of one, and all that came before it."""
+def conversation(transcript: Transcript) -> tuple[Message, ...]:
+    """The messages that end with the agent's last one, or with what it has written of one."""
     messages = transcript.messages
+    if transcript.draft:
+        return (*messages, Message(Role.ASSISTANT, transcript.draft))
     for index in range(len(messages) - 1, transcript.n_opening - 1, -1):
         if messages[index].role is Role.ASSISTANT:
-            return messages[index].content, conversation_text(messages[:index])
-    return "", conversation_text(messages)
+            return messages[: index + 1]
+    return (*messages, Message(Role.ASSISTANT, ""))
 
 
 def raw_features(
@@ -45,14 +51,17 @@ def raw_features(
         inputs: "answer"; "prompt_and_answer", which adds the product of both encodings; or
             "conversation", one encoding of both texts together.
     """
-    parts = [answer_and_context(transcript) for transcript in transcripts]
-    answers = [answer for answer, _ in parts]
+    answers = [transcript.completion_text for transcript in transcripts]
+    contexts = [transcript.context_text for transcript in transcripts]
     if inputs == "conversation":
-        encoded = _encode(encoder, [f"{context}\n{answer}" for answer, context in parts])
+        texts = [f"{context}\n{answer}" for context, answer in zip(contexts, answers, strict=True)]
+        encoded = _encode(encoder, texts)
     elif inputs == "prompt_and_answer":
-        both = _encode(encoder, answers + [context for _, context in parts])
-        answer, context = both[: len(parts)], both[len(parts) :]
-        encoded = np.concatenate([answer, answer * context], 1)
+        both = _encode(encoder, answers + contexts)
+        answer, context = both[: len(answers)], both[len(answers) :]
+        # Vectors of length 1 stay about as long.
+        product = answer * context * np.sqrt(both.shape[1], dtype=np.float32)
+        encoded = np.concatenate([answer, product], 1)
     else:
         encoded = _encode(encoder, answers)
     lengths = np.log1p([len(answer) for answer in answers])
@@ -91,7 +100,7 @@ class Projection:
         spread = np.sqrt(encoded.var(0).mean())
         scale = np.full(encoded.shape[1], spread)
         if has_length:
-            scale = np.append(scale, raw[:, -1].std())
+            scale = np.append(scale, raw[:, -1].std() / _LENGTH_SCALE)
         return cls(mean, directions, np.where(scale > 1e-12, scale, 1.0))
 
     def apply(self, raw: Array) -> Array:

@@ -13,6 +13,7 @@ from lmgym.reward_models.arguments import FitArgs
 from lmgym.reward_models.cache import CachedEncoder, EmbeddingCache, Progress
 from lmgym.reward_models.encoder import FittedEncoder, make_encoder
 from lmgym.reward_models.features import EncodesTexts, Projection
+from lmgym.reward_models.head_model import HeadRewardModel
 from lmgym.reward_models.heads import LinearHead, MlpHead
 from lmgym.reward_models.model import RewardModel
 from lmgym.reward_models.selection import Rows, accuracy, choose_regularisation, one_head
@@ -54,7 +55,16 @@ def fit_reward_model(
     labelled = Labelled.of(data, args.objective)
     held_out = None if validation is None else Labelled.of(validation, args.objective)
     if held_out is not None and (held_out.second is None) != (labelled.second is None):
-        raise LmgymError("the validation data are of another kind than the training data")
+        raise LmgymError(
+            "the validation data and the training data are of two kinds, pairs and trials; give"
+            " both of one kind"
+        )
+    if args.head == "transformer":
+        from lmgym.reward_models.transformer import fit_transformer
+
+        model = fit_transformer(labelled, args, validation=held_out, on_progress=on_progress)
+        model.data_fingerprint = getattr(data, "fingerprint", "")
+        return model
     encoder = make_encoder(args.encoder, dtype=args.dtype, device=args.device)
     if isinstance(encoder, FittedEncoder):
         encoder.fit([transcript.completion_text for transcript in labelled.transcripts])
@@ -67,7 +77,7 @@ def fit_reward_model(
     projection, head, figures = fit_head(train, args, tuning)
     rewards = head.rewards(projection.apply(train.answers))  # (K, sides * n)
     spread = rewards.std(1)
-    return RewardModel(
+    return HeadRewardModel(
         encoder=encoder,
         inputs=args.inputs,
         projection=projection,

@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError
 
-__all__ = ["Comparisons", "Examples", "LinearHead", "MlpHead", "fit_linear", "pair_accuracy"]
+__all__ = [
+    "Comparisons",
+    "Examples",
+    "LinearHead",
+    "MlpHead",
+    "fit_linear",
+    "gap_accuracy",
+    "pair_accuracy",
+]
 
 Array = NDArray[np.float64]
 
@@ -270,12 +278,21 @@ def _logistic(examples: Examples, regularisation: float, *, has_bias: bool) -> L
 
 
 def pair_accuracy(head: LinearHead | MlpHead, pairs: Comparisons) -> float:
-    """How often the mean of the members puts the likelier answer first; a tie counts one half.
+    """How often the mean of the members puts the likelier answer first."""
+    gaps = head.rewards(pairs.chosen).mean(0) - head.rewards(pairs.rejected).mean(0)
+    return gap_accuracy(gaps, pairs.probabilities, pairs.weights)
+
+
+def gap_accuracy(gaps: Array, probabilities: Array, weights: Array) -> float:
+    """How often a gap has the sign of what is likelier; a gap of 0 counts one half.
 
     Pairs count by their weight times how far their label is from one half.
+
+    Example:
+        >>> gap_accuracy(np.array([2.0, -1.0]), np.array([1.0, 2 / 3]), np.ones(2))
+        0.75
     """
-    gap = head.rewards(pairs.chosen).mean(0) - head.rewards(pairs.rejected).mean(0)
-    lean = 2 * pairs.probabilities - 1
-    worth = pairs.weights * np.abs(lean)
-    is_right = 0.5 + 0.5 * np.sign(gap) * np.sign(lean)
+    lean = 2 * probabilities - 1
+    worth = weights * np.abs(lean)
+    is_right = 0.5 + 0.5 * np.sign(gaps) * np.sign(lean)
     return float((worth * is_right).sum() / worth.sum()) if worth.sum() > 0 else 0.5

@@ -7,11 +7,23 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lmgym.errors import LmgymError
+from lmgym.errors import LmgymError, unknown
 
-__all__ = ["files_fingerprint", "load_tokenizer", "model_directory", "readable"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "files_fingerprint",
+    "load_sequence_model",
+    "load_tokenizer",
+    "model_directory",
+    "readable",
+    "torch_dtype",
+]
+
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 
 _BROKEN = (OSError, ValueError, RuntimeError, LookupError, AttributeError, TypeError)
 """What transformers raises over a file that is not what its name says."""
@@ -58,6 +70,53 @@ def load_tokenizer(path: Path) -> Any:
 
     with readable(path):
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+
+
+def load_sequence_model(path: Path, device: str, dtype: str = "fp32") -> tuple[Any, list[str]]:
+    """A model with one number as its output, and the names of weights the files lack.
+
+    A directory that says how many labels its model has keeps them; any other gets one.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers.utils import logging as transformers_logging
+
+    logging: Any = transformers_logging  # untyped
+    loader: Any = AutoModelForSequenceClassification  # its type leaves the report out
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # a new head would be reported as a lack
+    try:
+        with readable(path), torch.random.fork_rng():
+            config = AutoConfig.from_pretrained(path, **options)
+            if not is_classifier(config):
+                config.num_labels = 1
+            model, report = loader.from_pretrained(
+                path,
+                config=config,
+                dtype=torch_dtype(dtype),
+                use_safetensors=True,
+                output_loading_info=True,
+                **options,
+            )
+    finally:
+        logging.set_verbosity(verbosity)
+    return model.to(torch.device(device)), sorted(report["missing_keys"])
+
+
+def is_classifier(config: Any) -> bool:
+    """Whether a configuration is of a sequence-classification model."""
+    return any("ForSequenceClassification" in name for name in config.architectures or ())
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The type that fp32 or bf16 stands for."""
+    import torch
+
+    if name not in _DTYPES:
+        raise unknown("dtype", name, _DTYPES)
+    dtype: torch.dtype = getattr(torch, _DTYPES[name])
+    return dtype
 
 
 def files_fingerprint(path: Path, *facts: object) -> str:

@@ -10,13 +10,18 @@ from lmgym.reward_models.arguments import INPUTS, OBJECTIVES, REDUCTIONS
 from lmgym.reward_models.cache import EmbeddingCache
 from lmgym.reward_models.encoder import Encoder, FittedEncoder, make_encoder
 from lmgym.reward_models.features import Projection
+from lmgym.reward_models.head_model import WEIGHTS, HeadRewardModel
 from lmgym.reward_models.heads import LinearHead, MlpHead
-from lmgym.reward_models.model import DESCRIPTION, FORMAT_VERSION, WEIGHTS, RewardModel
+from lmgym.reward_models.hf_files import load_sequence_model, load_tokenizer, model_directory
+from lmgym.reward_models.model import DESCRIPTION, FORMAT_VERSION, RewardModel
+from lmgym.reward_models.sequence_model import SEQUENCE_HEAD, SequenceRewardModel
 from lmgym.reward_models.storage import read_json, read_tensors
 
 __all__ = ["load_reward_model"]
 
 _HEADS = {"linear": LinearHead, "mlp": MlpHead}
+_UNDESCRIBED: dict[str, Any] = {"objective": "", "head": SEQUENCE_HEAD}
+"""What is known of a reward model of others."""
 
 
 def load_reward_model(
@@ -30,7 +35,8 @@ def load_reward_model(
     """A reward model from its directory.
 
     Args:
-        directory: written by `RewardModel.save`.
+        directory: written by `RewardModel.save`, or by `save_pretrained` of a model of Hugging Face
+            with one label.
         objective: what it has to be fitted to; None for any.
         encoder: where its encoder is now, if it has moved (hf:DIR).
         device: where its encoder computes.
@@ -43,15 +49,20 @@ def load_reward_model(
     if not place.is_dir():
         raise LmgymError(
             f"{str(directory)!r} is no reward model: there is no such directory; give one that"
-            " RewardModel.save or 'lmgym reward fit' wrote"
+            " RewardModel.save or 'lmgym reward fit' wrote, or one of Hugging Face"
         )
-    description = _described(place)
+    is_ours = (place / DESCRIPTION).is_file()
+    if not is_ours and not (place / "config.json").is_file():
+        raise LmgymError(f"{place} is no reward model: it has no {DESCRIPTION} and no config.json")
+    description = _described(place) if is_ours else _UNDESCRIBED
     found = description["objective"]
     if objective is not None and objective != found:
         raise LmgymError(
-            f"{place} was fitted to the objective {found}, and {objective} is needed; fit another"
-            f" with objective={objective!r}"
+            f"{place} was fitted to the objective {found or 'nobody knows'}, and {objective} is"
+            f" needed; fit another with objective={objective!r}"
         )
+    if description["head"] == SEQUENCE_HEAD:
+        return _sequence_model(place, description, device)
     reader = _encoder(place, description["encoder"], encoder, device)
     return _assembled(place, description, reader, cache)
 
@@ -59,8 +70,6 @@ def load_reward_model(
 def _described(place: Path) -> dict[str, Any]:
     """The description, with every field it needs."""
     file = place / DESCRIPTION
-    if not file.is_file():
-        raise LmgymError(f"{place} is no reward model: it has no {DESCRIPTION}")
     description = read_json(file)
     version = description.get("format_version")
     if version != FORMAT_VERSION:
@@ -68,7 +77,9 @@ def _described(place: Path) -> dict[str, Any]:
             f"{file} has format version {version}; this lmgym reads version {FORMAT_VERSION}"
         )
     _check_field(file, description, "objective", OBJECTIVES)
-    _check_field(file, description, "head", tuple(_HEADS))
+    _check_field(file, description, "head", (*_HEADS, SEQUENCE_HEAD))
+    if description["head"] == SEQUENCE_HEAD:
+        return description
     _check_field(file, description, "inputs", INPUTS)
     _check_field(file, description, "reduce", REDUCTIONS)
     kept = description.get("encoder")
@@ -100,7 +111,7 @@ def _encoder(place: Path, kept: dict[str, Any], moved: str | None, device: str) 
 
 def _assembled(
     place: Path, description: dict[str, Any], encoder: Encoder, cache: EmbeddingCache | None
-) -> RewardModel:
+) -> HeadRewardModel:
     file = place / WEIGHTS
     tensors = read_tensors(file)
     kind = _HEADS[description["head"]]
@@ -119,7 +130,7 @@ def _assembled(
             f" {head.n_features} features, but the encoder {encoder.name!r} gives {wide - 1}"
             f" numbers and the projection {len(projection.scale)} features"
         )
-    return RewardModel(
+    return HeadRewardModel(
         encoder=encoder,
         inputs=description["inputs"],
         projection=projection,
@@ -133,4 +144,26 @@ def _assembled(
         data_fingerprint=str(description.get("data_fingerprint", "")),
         licence=str(description.get("licence", "")),
         cache=cache,
+    )
+
+
+def _sequence_model(place: Path, description: dict[str, Any], device: str) -> SequenceRewardModel:
+    """A sequence-classification model; one of others keeps the scale it was made with."""
+    path = model_directory(place)
+    model, missing = load_sequence_model(path, device)
+    if missing:
+        raise LmgymError(
+            f"{place} lacks {len(missing)} weights of a reward model, {missing[0]} among them; give"
+            " a directory of AutoModelForSequenceClassification with one label"
+        )
+    return SequenceRewardModel(
+        model,
+        load_tokenizer(path),
+        str(place),
+        shift=float(description.get("shift", 0.0)),
+        scale=float(description.get("scale", 1.0)),
+        objective=description["objective"],
+        figures=description.get("figures", {}),
+        data_fingerprint=str(description.get("data_fingerprint", "")),
+        licence=str(description.get("licence", "")),
     )

@@ -1,10 +1,10 @@
-"""`RewardModel`: an encoder, a projection and a head, as a reward source."""
+"""`RewardModel`: what every learned reward can do."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +12,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym import __version__
-from lmgym.reward_models.cache import CachedEncoder, EmbeddingCache
-from lmgym.reward_models.encoder import Encoder, FittedEncoder
-from lmgym.reward_models.features import Projection, raw_features
-from lmgym.reward_models.heads import LinearHead, MlpHead
-from lmgym.reward_models.storage import new_directory, write_tensors
 from lmgym.rewards.source import RewardBatch, RewardLevel
 from lmgym.transcript import Transcript
 
-__all__ = ["DESCRIPTION", "FORMAT_VERSION", "WEIGHTS", "RewardModel"]
+__all__ = ["DESCRIPTION", "FORMAT_VERSION", "RewardModel"]
 
 Array = NDArray[np.float64]
 
-DESCRIPTION, WEIGHTS = "reward_model.json", "model.safetensors"
+DESCRIPTION = "reward_model.json"
 FORMAT_VERSION = 1
 
 
-@dataclass(eq=False)
-class RewardModel:
-    """A learned reward of finished answers.
-
-    Each member's rewards have mean 0 and standard deviation 1 over the training answers.
+class RewardModel(ABC):
+    """A learned reward of finished answers, as a reward source.
 
     Attributes:
-        encoder: reads the text.
-        inputs: which text, as in `FitArgs`.
-        projection: of the encodings, fitted to the training answers.
-        head: of K members.
-        shift: of each member's rewards, shape (K,).
-        scale: of each member's rewards, shape (K,).
-        objective: what the head was fitted to.
-        reduce: how one reward is made of the members'.
+        objective: what it was fitted to: bradley_terry or classification.
+        reduce: how one reward is made of its members': mean, wco or uwo.
         coefficient: weight of the variance where `reduce` is "uwo".
         figures: accuracy on validation and the like.
         data_fingerprint: of the training data.
         licence: under which the model may be used, where that is known.
-        cache: where encodings are kept, if anywhere.
-
-    Example:
-        >>> from lmgym.reward_models import fit_reward_model
-        >>> from lmgym.preferences.pairs import PreferencePair
-        >>> pairs = [PreferencePair.of(f"{i}?", "yes, " * 3, "no") for i in range(9)]
-        >>> model = fit_reward_model(pairs)
-        >>> good, bad = model.score_texts(["9?", "9?"], ["yes, yes", "no"])
-        >>> bool(good > bad)
-        True
     """
-
-    encoder: Encoder
-    inputs: str
-    projection: Projection
-    head: LinearHead | MlpHead
-    shift: Array
-    scale: Array
-    objective: str = "bradley_terry"
-    reduce: str = "mean"
-    coefficient: float = 1.0
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    data_fingerprint: str = ""
-    licence: str = ""
-    cache: EmbeddingCache | None = None
 
     level = RewardLevel.OUTCOME
     is_causal = True
 
+    objective: str
+    reduce: str = "mean"
+    coefficient: float = 1.0
+    figures: Mapping[str, Any]
+    data_fingerprint: str
+    licence: str
+
     @property
+    @abstractmethod
     def n_members(self) -> int:
-        """Heads, K."""
-        return len(self.shift)
+        """How many rewards are made one, K."""
+
+    @abstractmethod
+    def member_rewards(self, transcripts: Sequence[Transcript]) -> Array:
+        """What each member says, shape (K, n)."""
+
+    @abstractmethod
+    def save(self, directory: str | Path) -> None:
+        """Write a directory that `load_reward_model` reads, in one step."""
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """One reward a transcript, with the spread of the members where there are several."""
@@ -88,63 +65,25 @@ class RewardModel:
             return RewardBatch(members[0], parts={"rm": members[0]})
         from lmgym.rewards.ensembles import reduce_members
 
-        outcome = reduce_members(members, self.reduce, self.coefficient)
-        return RewardBatch(outcome, parts={"rm": outcome}, std=members.std(0))
+        outcome, std = reduce_members(members, self.reduce, self.coefficient)
+        return RewardBatch(outcome, parts={"rm": outcome}, std=std)
 
     def score_texts(self, prompts: Sequence[str], completions: Sequence[str]) -> Array:
         """Rewards of completions, shape (n,)."""
         pairs = zip(prompts, completions, strict=True)
         return self.score([Transcript.from_strings(*pair) for pair in pairs]).outcome
 
-    def member_rewards(self, transcripts: Sequence[Transcript]) -> Array:
-        """What each member says, shape (K, n)."""
-        if not transcripts:
-            return np.zeros((self.n_members, 0))
-        return self.rewards_of_features(self.features(transcripts))
-
-    def features(self, transcripts: Sequence[Transcript]) -> Array:
-        """What the head sees, shape (n, d)."""
-        reader = self.encoder if self.cache is None else CachedEncoder(self.encoder, self.cache)
-        return self.projection.apply(raw_features(reader, transcripts, self.inputs))
-
-    def rewards_of_features(self, features: Array) -> Array:
-        """What each member says of features of shape (n, d), shape (K, n)."""
-        return (self.head.rewards(features) - self.shift[:, None]) / self.scale[:, None]
-
-    def save(self, directory: str | Path) -> None:
-        """Write reward_model.json and model.safetensors into a directory, in one step."""
-        with new_directory(directory) as new:
-            write_tensors(new / WEIGHTS, self._tensors())
-            if isinstance(self.encoder, FittedEncoder):
-                self.encoder.save(new)
-            text = json.dumps(self._description(), indent=2, ensure_ascii=False)
-            (new / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-
-    def _tensors(self) -> dict[str, Array]:
-        tensors = {"mean": self.projection.mean, "feature_scale": self.projection.scale}
-        if self.projection.directions is not None:
-            tensors["directions"] = self.projection.directions
-        names = ("weights", "bias", "hidden_weights", "hidden_bias")
-        tensors |= {f"head.{n}": getattr(self.head, n) for n in names if hasattr(self.head, n)}
-        return tensors | {"shift": self.shift, "scale": self.scale}
-
-    def _description(self) -> dict[str, Any]:
-        return {
+    def _describe(self, directory: Path, **facts: Any) -> None:
+        """Write reward_model.json."""
+        description = {
             "format_version": FORMAT_VERSION,
             "lmgym": __version__,
             "objective": self.objective,
-            "head": self.head.kind,
             "members": self.n_members,
-            "reduce": self.reduce,
-            "coefficient": self.coefficient,
-            "encoder": {
-                "name": self.encoder.name,
-                "size": self.encoder.size,
-                "dtype": getattr(self.encoder, "dtype", "fp32"),
-                "fingerprint": self.encoder.fingerprint,
-            },
-            "inputs": self.inputs,
+            **facts,
             "figures": dict(self.figures),
             "data_fingerprint": self.data_fingerprint,
             "licence": self.licence,
         }
+        text = json.dumps(description, indent=2, ensure_ascii=False)
+        (directory / DESCRIPTION).write_text(text + "\n", encoding="utf-8")

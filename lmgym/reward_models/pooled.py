@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.errors import LmgymError, unknown
+from lmgym.errors import LmgymError
 from lmgym.reward_models.encoder import TextEncoder
 from lmgym.reward_models.hf_files import (
     files_fingerprint,
     load_tokenizer,
     model_directory,
     readable,
+    torch_dtype,
 )
 from lmgym.reward_models.storage import read_json
 
@@ -25,15 +26,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "EMBEDDED",
     "PooledEncoder",
     "Reading",
     "directory_encoder",
     "embedded_encoder",
     "minilm_encoder",
+    "right_padded",
     "token_batches",
 ]
 
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
+EMBEDDED = Path(__file__).parents[1] / "policies" / "embedded"
+"""Where the policy is that comes with the package."""
+
 _MOST_IDS = 2048
 _IDS_AT_ONCE = 8192
 
@@ -88,12 +94,10 @@ class PooledEncoder(TextEncoder):
         import torch
         from transformers import AutoModel
 
-        if dtype not in _DTYPES:
-            raise unknown("dtype", dtype, _DTYPES)
         with readable(path):
             model: Any = AutoModel.from_pretrained(
                 path,
-                dtype=getattr(torch, _DTYPES[dtype]),
+                dtype=torch_dtype(dtype),
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -183,8 +187,7 @@ def directory_encoder(directory: str, dtype: str = "fp32", device: str = "cpu") 
 
 def embedded_encoder(dtype: str = "fp32", device: str = "cpu") -> PooledEncoder:
     """The encoder `embedded`: the policy that comes with the package."""
-    path = Path(__file__).parents[1] / "policies" / "embedded"
-    return PooledEncoder("embedded", model_directory(path), dtype, device)
+    return PooledEncoder("embedded", model_directory(EMBEDDED), dtype, device)
 
 
 def minilm_encoder(dtype: str = "fp32", device: str = "cpu") -> PooledEncoder:

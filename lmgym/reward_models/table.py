@@ -10,19 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
-from lmgym.reward_models.features import (
-    EncodesTexts,
-    Projection,
-    answer_and_context,
-    raw_features,
-)
+from lmgym.reward_models.features import EncodesTexts, Projection, raw_features
 from lmgym.reward_models.heads import Comparisons, Examples
 from lmgym.transcript import Transcript
 
 if TYPE_CHECKING:
     from lmgym.preferences.pairs import PreferencePair, Trial
 
-__all__ = ["Labelled", "Table"]
+__all__ = ["Labelled", "Table", "prompt_folds"]
 
 Array = NDArray[np.float64]
 
@@ -72,6 +67,13 @@ class Labelled:
         """All answers."""
         return self.first + (self.second or [])
 
+    @property
+    def prompts(self) -> NDArray[np.int64]:
+        """A number for each different prompt, shape (sides, n)."""
+        contexts = [transcript.context_text for transcript in self.transcripts]
+        _, numbers = np.unique(contexts, return_inverse=True)
+        return numbers.reshape(-1, len(self))
+
     def __len__(self) -> int:
         """The number of rows, n."""
         return len(self.first)
@@ -97,11 +99,8 @@ class Table:
     def of(cls, data: Labelled, encoder: EncodesTexts, inputs: str) -> Table:
         """Encode all answers at once."""
         raw = raw_features(encoder, data.transcripts, inputs)
-        contexts = [answer_and_context(transcript)[1] for transcript in data.transcripts]
-        _, prompts = np.unique(contexts, return_inverse=True)
-        sides = 1 if data.second is None else 2
-        shape = (sides, len(data))
-        return cls(raw.reshape(*shape, -1), data.labels, data.weights, prompts.reshape(shape))
+        prompts = data.prompts
+        return cls(raw.reshape(*prompts.shape, -1), data.labels, data.weights, prompts)
 
     def __len__(self) -> int:
         """The number of rows, n."""
@@ -126,14 +125,30 @@ class Table:
         return Comparisons(sides[0], sides[1], self.labels, self.weights)
 
     def folds(self, n_folds: int, rng: np.random.Generator) -> list[tuple[Table, Table]]:
-        """Training and held-out rows, no prompt on both sides; none where there are too few.
+        """Training and held-out rows, no prompt on both sides; none where there are too few."""
+        return [
+            (self[train], self[held]) for train, held in prompt_folds(self.prompts, n_folds, rng)
+        ]
 
-        A pair across prompts that fall into different folds is in neither.
-        """
-        n_prompts = int(self.prompts.max()) + 1
-        fold_of = rng.permutation(n_prompts) % min(n_folds, n_prompts)
-        folds = fold_of[self.prompts]
-        if n_prompts < 2 or len(self) < 2 * n_folds:
-            return []
-        parts = [((folds != f).all(0), (folds == f).all(0)) for f in range(int(folds.max()) + 1)]
-        return [(self[train], self[held]) for train, held in parts if train.any() and held.any()]
+
+def prompt_folds(
+    prompts: NDArray[np.int64], n_folds: int, rng: np.random.Generator
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows to learn from and rows that are held out, no prompt on both sides, for each fold.
+
+    A pair across prompts that fall into different folds is in neither. Fewer than two rows a fold
+    make no folds at all.
+
+    Args:
+        prompts: a number for each different prompt, from 0 on, shape (sides, n).
+        n_folds: how often the prompts are divided, at most.
+        rng: deals the prompts out.
+    """
+    n_prompts = int(prompts.max()) + 1
+    if n_prompts < 2 or prompts.shape[1] < 2 * n_folds:
+        return []
+    n_folds = min(n_folds, n_prompts)
+    folds = (rng.permutation(n_prompts) % n_folds)[prompts]
+    parts = [(folds != fold).all(0).nonzero()[0] for fold in range(n_folds)]
+    held = [(folds == fold).all(0).nonzero()[0] for fold in range(n_folds)]
+    return [(a, b) for a, b in zip(parts, held, strict=True) if a.size and b.size]
