@@ -177,6 +177,29 @@ class WithOtherBatches(Fair):
         return [Reply(state, verdict=Verdict.CORRECT) for state in states]
 
 
+class WithGrades(Fair):
+    has_gold_reward = True
+
+    def gold_rewards(self, transcripts: Any) -> Any:
+        return np.array([float(len(t.completion_text)) for t in transcripts])
+
+
+class WithMoodyGrades(WithGrades):
+    moods = itertools.count()
+
+    def gold_rewards(self, transcripts: Any) -> Any:
+        return super().gold_rewards(transcripts) + next(self.moods)
+
+
+class WithInfiniteGrades(WithGrades):
+    def gold_rewards(self, transcripts: Any) -> Any:
+        return super().gold_rewards(transcripts) + np.inf
+
+
+class WithoutGrades(Fair):
+    has_gold_reward = True
+
+
 @dataclass(frozen=True)
 class ListArgs:
     """Arguments that JSON cannot hold."""
@@ -203,6 +226,9 @@ BROKEN: list[tuple[type[Fair], str, str]] = [
     (WithHiddenDraws, "vector", "NEXT_STEP: observations of step "),
     (WithOtherBlocks, "vector", "draw_many draws other problems of 'train' than reset"),
     (WithOtherBatches, "vector", "NEXT_STEP: rewards of step "),
+    (WithMoodyGrades, "gold_rewards", "seed 0 is graded ["),
+    (WithInfiniteGrades, "gold_rewards", "it must return one finite number for each"),
+    (WithoutGrades, "gold_rewards", "WithoutGrades has no gold reward for 1 episodes"),
     (WithoutAnEnd, "card", "lacks 'Action space', 'Observation space', "),
 ]
 
@@ -233,6 +259,12 @@ def test_a_broken_world_fails(world: str, task: type[Fair], check: str, message:
     told = str(caught.value)
     assert told.startswith(f"{ID} at level 'token' fails the check {check!r}: "), told
     assert message in told
+
+
+@pytest.mark.parametrize("check", ["gold_rewards", "vector", "levels", "snapshots", "payments"])
+def test_a_world_that_grades_passes(world: str, check: str) -> None:
+    register(WithGrades)
+    run_check(check, world)
 
 
 def test_arguments_that_json_cannot_hold_fail(world: str) -> None:

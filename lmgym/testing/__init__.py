@@ -15,7 +15,7 @@ import gymnasium as gym
 
 from lmgym.errors import unknown
 from lmgym.registry import find_world
-from lmgym.testing import env_checks, vector_checks, world_checks
+from lmgym.testing import env_checks, reward_checks, vector_checks, world_checks
 from lmgym.testing.case import Case
 
 __all__ = ["CHECKS", "Case", "check_world", "run_check"]
@@ -30,6 +30,8 @@ _LEVEL_CHECKS: dict[str, Callable[[Case], None]] = {
     "snapshots": env_checks.check_snapshots,
     "growth": env_checks.check_growth,
     "vector": vector_checks.check_vector,
+    "payments": reward_checks.check_payments,
+    "gold_rewards": reward_checks.check_gold_rewards,
     "masks": world_checks.check_masks,
     "budget": world_checks.check_budget,
     "gold": world_checks.check_gold,
