@@ -80,6 +80,10 @@ class ChoiceEnv(EpisodeEnv[Features, Any]):
         reward, is_over, info = self._after_turn()
         return self._observe(), reward, is_over, False, info
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """True for every answer, shape (A,), in the convention of sb3-contrib."""
+        return np.ones(self.answers.size, np.bool_)
+
     def _observe(self) -> Features:
         messages = self.episode.messages
         is_over = self.episode.verdict is not None

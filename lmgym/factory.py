@@ -40,6 +40,7 @@ ENV_ARGUMENTS = (
     "chunk_size",
     "alphabet",
     "mask",
+    "encoder",
     "render_mode",
 )
 VECTOR_ARGUMENTS = (
@@ -137,6 +138,7 @@ def make_env(
     chunk_size: int = 4,
     alphabet: str | None = None,
     mask: str | None = None,
+    encoder: str = "hashing",
     render_mode: str | None = None,
     autoreset_mode: str | None = None,
     **task_args: Any,
@@ -145,7 +147,7 @@ def make_env(
 
     Args:
         world: the id.
-        level: "token", "chunk" or "message".
+        level: "token", "chunk", "message" or, where the world lists answers, "choice".
         reward: a registered name, a function, a source, or None.
         tokenizer: a name or a `Renderer`; by default the embedded byte-level one.
         split: where `reset` draws problems from unless its options say otherwise.
@@ -155,6 +157,7 @@ def make_env(
         alphabet: the only ids that actions stand for, by a name the world gives, or as
             "chars:0123456789"; by default the whole vocabulary. For levels of ids.
         mask: an alphabet that `action_masks` lets through, while actions stay ids.
+        encoder: what makes the observations of level "choice", as `make_encoder` takes it.
         render_mode: "ansi" or None.
         autoreset_mode: of batched environments; "next_step", their default, is taken here so that
             the spec of a batch makes a single environment too.
@@ -169,6 +172,7 @@ def make_env(
             f" gymnasium.make_vec({world!r}, num_envs=N, autoreset_mode=...), or, with"
             " vectorization_mode='sync', vector_kwargs={'autoreset_mode': ...}"
         )
+    from lmgym.choice_env import ChoiceEnv
     from lmgym.message_env import MessageEnv
     from lmgym.token_env import ChunkEnv, TokenEnv
 
@@ -176,8 +180,10 @@ def make_env(
         world, level, reward, tokenizer, context=context, max_tokens=max_tokens, **task_args
     )
     common: dict[str, Any] = {"split": split, "render_mode": render_mode}
-    if level == "message":
-        _check_no_choices(alphabet, mask)
+    if level in ("message", "choice"):
+        _check_no_ids(level, alphabet, mask)
+        if level == "choice":
+            return ChoiceEnv(episode, schedule, encoder=encoder, **common)
         return MessageEnv(episode, schedule, **common)
     common |= {"alphabet": alphabet, "mask": mask}
     if level == "chunk":
@@ -198,6 +204,7 @@ def make_vector_env(
     chunk_size: int = 4,
     alphabet: str | None = None,
     mask: str | None = None,
+    encoder: str = "hashing",
     render_mode: str | None = None,
     autoreset_mode: str | AutoresetMode = "next_step",
     copy: bool = True,
@@ -213,7 +220,7 @@ def make_vector_env(
     Args:
         world: the id.
         num_envs: rows of the batch.
-        level: "token", "chunk" or "message".
+        level: "token", "chunk", "message" or, where the world lists answers, "choice".
         reward: a registered name, a function, a source, or None.
         tokenizer: a name or a `Renderer`.
         split: where problems are drawn from unless the options of `reset` say otherwise.
@@ -222,6 +229,7 @@ def make_vector_env(
         chunk_size: ids a step at level "chunk".
         alphabet: the only ids that actions stand for.
         mask: an alphabet that `action_masks` lets through.
+        encoder: what makes the observations of level "choice".
         render_mode: "ansi" or None.
         autoreset_mode: "next_step", "same_step" or "disabled".
         copy: whether observations are fresh arrays; False returns read-only views that the next
@@ -234,7 +242,13 @@ def make_vector_env(
     Raises:
         LmgymError: for a name, level or value that does not exist; it says which do.
     """
-    from lmgym.vector import ChunkVectorEnv, MessageVectorEnv, TokenVectorEnv, VectorArgs
+    from lmgym.vector import (
+        ChoiceVectorEnv,
+        ChunkVectorEnv,
+        MessageVectorEnv,
+        TokenVectorEnv,
+        VectorArgs,
+    )
 
     args = VectorArgs(
         num_envs=num_envs,
@@ -249,8 +263,10 @@ def make_vector_env(
     episode, schedule = _parts(
         world, level, reward, tokenizer, context=context, max_tokens=max_tokens, **task_args
     )
-    if level == "message":
-        _check_no_choices(alphabet, mask)
+    if level in ("message", "choice"):
+        _check_no_ids(level, alphabet, mask)
+        if level == "choice":
+            return ChoiceVectorEnv(episode, schedule, args, encoder=encoder)
         return MessageVectorEnv(episode, schedule, args)
     choices = {"alphabet": alphabet, "mask": mask}
     if level == "chunk":
@@ -280,11 +296,12 @@ def _parts(
     return make_episode(world, renderer=tokenizer, **sizes_and_task_args), RewardSchedule(source)
 
 
-def _check_no_choices(alphabet: str | None, mask: str | None) -> None:
+def _check_no_ids(level: str, alphabet: str | None, mask: str | None) -> None:
     if alphabet is not None or mask is not None:
+        taken = "text" if level == "message" else "places in a list of answers"
         raise LmgymError(
-            f"alphabet={alphabet!r}, mask={mask!r}: level 'message' takes text, not ids; leave them"
-            " out, or choose level='token' or level='chunk'"
+            f"alphabet={alphabet!r}, mask={mask!r}: level {level!r} takes {taken}, not ids; leave"
+            " them out, or choose level='token' or level='chunk'"
         )
 
 

@@ -100,7 +100,7 @@ class PromptSelectTask(Task[LoggedQuestion]):
         self._instruction = Message(Role.SYSTEM, "\n".join(lines))
         self._by_address = {q.address: q for part in self.log.splits.values() for q in part}
         longest = max(len(question.text.encode()) for question in self._by_address.values())
-        self.max_tokens = len(self.choices[-1]) + 3
+        self.max_tokens = len(self.choices[-1]) + 1  # the number, and the end
         self.context = 16 + len(self._instruction.content.encode()) + longest + self.max_tokens
 
     def reset(

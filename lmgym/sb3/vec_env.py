@@ -17,11 +17,13 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 )
 
 from lmgym.errors import LmgymError
-from lmgym.vector import RowStep, TokenVectorEnv
+from lmgym.vector import ChoiceVectorEnv, RowStep, TokenVectorEnv
 
 __all__ = ["as_sb3"]
 
-_METHODS: dict[str, Callable[[TokenVectorEnv], Any]] = {
+_Batch = TokenVectorEnv | ChoiceVectorEnv
+
+_METHODS: dict[str, Callable[[_Batch], Any]] = {
     "action_masks": lambda env: env.action_masks(),
     "render": lambda env: env.render(),
     "transcript": lambda env: env.transcripts(),
@@ -48,8 +50,8 @@ def as_sb3(env: VectorEnv[Any, Any, Any]) -> VecEnv:
     single environment tells, but for the ids of the response: `terminal_observation` shows them.
 
     Args:
-        env: of level "token" or "chunk" and `autoreset_mode="same_step"`, as `gymnasium.make_vec`
-            makes it.
+        env: of level "token", "chunk" or "choice" and `autoreset_mode="same_step"`, as
+            `gymnasium.make_vec` makes it.
 
     Raises:
         LmgymError: for any other environment; it says how to make one that fits.
@@ -61,7 +63,7 @@ def as_sb3(env: VectorEnv[Any, Any, Any]) -> VecEnv:
         >>> vec_env.reset()["tokens"].shape
         (4, 128)
     """
-    if not isinstance(env, TokenVectorEnv):
+    if not isinstance(env, TokenVectorEnv | ChoiceVectorEnv):
         _refuse(env)
     if env.autoreset_mode is not AutoresetMode.SAME_STEP:
         raise LmgymError(
@@ -84,7 +86,7 @@ class TokenVecEnv(VecEnv):
         env: the batched environment.
     """
 
-    def __init__(self, env: TokenVectorEnv) -> None:
+    def __init__(self, env: _Batch) -> None:
         self.env = env
         self._actions: Any = None
         self._blanks: list[dict[str, Any]] = [_Blank()] * env.num_envs
@@ -260,7 +262,7 @@ def _refuse(env: Any) -> NoReturn:
     inner = getattr(env, "unwrapped", env)
     if isinstance(env, VecEnv):
         raise LmgymError(f"{env!r} is a VecEnv already; give it to the algorithm as it is")
-    if isinstance(inner, TokenVectorEnv):
+    if isinstance(inner, TokenVectorEnv | ChoiceVectorEnv):
         raise LmgymError(
             f"{type(env).__name__} wraps the batch, and Stable-Baselines3 would not see it; give"
             " the environment without wrappers (env.unwrapped) and wrap the result, as in"

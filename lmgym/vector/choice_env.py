@@ -57,6 +57,10 @@ class ChoiceVectorEnv(EpisodeVectorEnv[Features, Any]):
         self._seen = np.zeros(self.observation_space.shape or (), np.float32)
         self._is_stale = np.zeros(args.num_envs, np.bool_)  # rows that were told something new
 
+    def action_masks(self) -> NDArray[np.bool_]:
+        """True for every answer, shape (N, A)."""
+        return np.ones((self.num_envs, self.answers.size), np.bool_)
+
     def fork(self, sources: Sequence[int] | Rows, targets: Sequence[int] | Rows) -> None:
         """Make rows copies of others."""
         super().fork(sources, targets)
