@@ -1,4 +1,4 @@
-"""The command line: `lmgym train`, `eval`, `play`, `envs`, `card`, `bench`.
+"""The command line: `lmgym train`, `eval`, `play`, `reward`, `envs`, `card`, `bench`.
 
 A command is a function that takes the words after its name and returns the exit code. Mistakes of
 the person at the keyboard end in one sentence and exit code 2; a traceback means a defect.
@@ -32,6 +32,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "lmgym.commands.play:play",
         "[ENV]",
         "be the agent yourself, or watch a policy with --model",
+    ),
+    "reward": (
+        "lmgym.commands.reward:reward",
+        "COMMAND",
+        "fit, eval, annotate, curve: learn a reward from preferences and test it",
     ),
     "envs": ("lmgym.commands.worlds:list_worlds", "", "list the worlds"),
     "card": (

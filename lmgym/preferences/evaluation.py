@@ -16,6 +16,7 @@ from lmgym.training.uncertainty import rates_interval
 __all__ = [
     "Accuracy",
     "PairEvaluation",
+    "auc",
     "evaluate_pairs",
     "kendall",
     "length_rule",
@@ -167,6 +168,24 @@ def kendall(rewards: ArrayLike, gold: ArrayLike) -> float:
         0.333
     """
     return _correlation(*(_orders(np.asarray(values, np.float64)) for values in (rewards, gold)))
+
+
+def auc(rewards: ArrayLike, labels: ArrayLike) -> float:
+    """How often a right answer gets a higher reward than a wrong one, ties counting one half.
+
+    The area under the receiver operating characteristic (Mann and Whitney 1947). Labels above 0.5
+    are right. NaN where all are, or none is.
+
+    Example:
+        >>> auc([0.1, 0.5, 0.9], [0, 1, 1])
+        1.0
+    """
+    is_right = np.asarray(labels, np.float64) > 0.5
+    ranks = _ranks(np.asarray(rewards, np.float64))[is_right]
+    n_right, n_wrong = len(ranks), len(is_right) - len(ranks)
+    if not n_right or not n_wrong:
+        return float("nan")
+    return float(ranks.sum() - n_right * (n_right - 1) / 2) / (n_right * n_wrong)
 
 
 def _by_subset(rates: _Floats, data: PreferenceDataset) -> tuple[Accuracy, dict[str, Accuracy]]:

@@ -14,6 +14,7 @@ from typing import Any, overload
 import numpy as np
 
 from lmgym.errors import LmgymError, unknown
+from lmgym.preferences.splitting import split_by_prompt
 from lmgym.task import Message, Role, Verdict
 from lmgym.transcript import Transcript
 
@@ -142,6 +143,11 @@ class Trial:
         _check_share("label", self.label)
         _check_weight(self.weight)
 
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """What was asked."""
+        return self.transcript.messages[: self.transcript.n_opening]
+
     @classmethod
     def of(
         cls, prompt: Prompt, completion: str, label: float, weight: float = 1.0, **facts: Any
@@ -253,31 +259,8 @@ class PreferenceDataset(Sequence[PreferencePair]):
             LmgymError: for fractions that are not positive or do not add up to 1, and where a part
                 would be empty.
         """
-        if len(fractions) < 2 or min(fractions) <= 0 or not math.isclose(sum(fractions), 1):
-            raise LmgymError(f"fractions {fractions} must be positive with sum 1, as 0.8, 0.2")
-        part_of = self._deal(fractions, seed)
-        parts: list[list[PreferencePair]] = [[] for _ in fractions]
-        for pair in self.pairs:
-            first, second = (part_of[prompt] for prompt in pair.prompts)
-            if first == second:
-                parts[first].append(pair)
-        if not all(parts):
-            raise LmgymError(
-                f"{len(self)} pairs with {len(part_of)} prompts are too few for parts of"
-                f" {fractions}; give more pairs or fewer parts"
-            )
-        return tuple(PreferenceDataset.of(part) for part in parts)
-
-    def _deal(self, fractions: Sequence[float], seed: int) -> dict[tuple[Message, ...], int]:
-        """Which part each prompt falls into."""
-        counts = Counter(prompt for pair in self.pairs for prompt in pair.prompts)
-        prompts = list(counts)
-        order = np.random.default_rng(seed).permutation(len(prompts))
-        sizes = np.array([counts[prompts[index]] for index in order], dtype=np.float64)
-        middles = np.cumsum(sizes) - sizes / 2  # of each prompt's pairs, on a line of all pairs
-        bounds = np.cumsum(fractions)[:-1] * sizes.sum()
-        parts = np.searchsorted(bounds, middles, side="right")
-        return {prompts[index]: int(part) for index, part in zip(order, parts, strict=True)}
+        rows = [pair.prompts for pair in self.pairs]
+        return tuple(map(self.select, split_by_prompt(rows, fractions, seed)))
 
 
 def as_messages(prompt: Prompt) -> tuple[Message, ...]:

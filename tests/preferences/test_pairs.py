@@ -192,10 +192,10 @@ def test_a_pair_across_parts_is_in_none_of_them() -> None:
 
 @pytest.mark.parametrize("fractions", [(1.0,), (0.5, 0.6), (1.2, -0.2)])
 def test_fractions_must_be_positive_and_add_up(fractions: tuple[float, ...]) -> None:
-    with pytest.raises(LmgymError, match="must be positive with sum 1"):
+    with pytest.raises(LmgymError, match="two or more positive numbers with sum 1"):
         sums(10).split(*fractions)
 
 
 def test_a_split_without_enough_prompts_is_an_error() -> None:
-    with pytest.raises(LmgymError, match="4 pairs with 1 prompts are too few"):
+    with pytest.raises(LmgymError, match="4 rows with 1 prompts are too few"):
         sums(1, 4).split(0.5, 0.5)
