@@ -30,12 +30,7 @@ _NAME = re.compile(r"[^\s:*]+")
 _QUOTED = {
     quote: re.compile(rf":{quote}(.*?){quote}(?=\s*$|\s+[-+]\s)", re.DOTALL) for quote in "'\""
 }
-_BY_PLACE = (
-    inspect.Parameter.POSITIONAL_ONLY,
-    inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    inspect.Parameter.VAR_POSITIONAL,
-)
-_OTHERS = "or a function or RewardSource"
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,59 +136,65 @@ def _malformed(text: str, why: str) -> LmgymError:
 
 
 def _named(text: str) -> RewardSource | None:
-    terms = [(_label(term), term) for term in parse_reward(text)]
-    found = [(label, term.weight, _source(term, text)) for label, term in terms]
-    paying = [(label, weight, source) for label, weight, source in found if source is not None]
-    if not paying:
+    terms = parse_reward(text)
+    for term in terms:
+        _check_name(term, text)
+    terms = [term for term in terms if term.name != NOTHING]
+    if not terms:
         return None
-    if len(paying) == 1 and paying[0][1] is None:
-        return paying[0][2]
+    sources = [_source(term.name, term.argument) for term in terms]
+    if len(terms) == 1 and terms[0].weight is None:
+        return sources[0]
     from lmgym.rewards.combinators import WeightedSum
 
-    labels = _distinct([label for label, _, _ in paying])
-    return WeightedSum(
-        {
-            label: (1.0 if weight is None else weight, source)
-            for label, (_, weight, source) in zip(labels, paying, strict=True)
-        }
-    )
+    weights = [1.0 if term.weight is None else term.weight for term in terms]
+    return WeightedSum(dict(zip(_labels(terms), zip(weights, sources, strict=True), strict=True)))
 
 
-def _label(term: Term) -> tuple[str, str]:
-    return term.name, term.name if term.argument is None else f"{term.name}:{term.argument}"
-
-
-def _distinct(labels: list[tuple[str, str]]) -> list[str]:
+def _labels(terms: list[Term]) -> list[str]:
     """Names of the terms: as short as tells them apart, and numbered where nothing does."""
-    short = [name for name, _ in labels]
-    names = [name if short.count(name) == 1 else full for name, full in labels]
+    short = [term.name for term in terms]
+    names = [
+        term.name
+        if short.count(term.name) == 1 or term.argument is None
+        else f"{term.name}:{term.argument}"
+        for term in terms
+    ]
     return [
         name if names.count(name) == 1 else f"{name} {names[: index + 1].count(name)}"
         for index, name in enumerate(names)
     ]
 
 
-def _source(term: Term, text: str) -> RewardSource | None:
-    name, argument = term.name, term.argument
-    if name == NOTHING and argument is None:
-        return None
-    if name not in REWARDS:
-        hint = "; sums have spaces around + and -, arguments with such are quoted"
-        is_sum = _OPERATOR.search(text) or re.search(r"\w[-+]\w", name)
-        raise unknown("reward", name, _forms(), _OTHERS + (hint if is_sum else ""))
+def _check_name(term: Term, text: str) -> None:
+    if term.name == NOTHING and term.argument is not None:
+        raise LmgymError(f"reward {NOTHING!r} takes no argument, and was given {term.argument!r}")
+    if term.name not in REWARDS and term.name != NOTHING:
+        hint = "or a function or RewardSource"
+        if _OPERATOR.search(text) or re.search(r"\w[-+]\w", term.name):
+            hint += "; sums have spaces around + and -, arguments with such are quoted"
+        raise unknown("reward", term.name, _forms(), hint)
+
+
+def _source(name: str, argument: str | None) -> RewardSource:
+    """The source of a registered name."""
     if argument is None and name in REWARD_ARGUMENTS:
-        raise LmgymError(f"reward {name!r} needs an argument; write {_form(name)}")
+        raise _missing(name, REWARD_ARGUMENTS[name])
     make: Callable[..., RewardSource] = load(REWARDS[name])
-    return make() if argument is None else _with_argument(name, argument, make)
-
-
-def _with_argument(name: str, argument: str, make: Callable[..., RewardSource]) -> RewardSource:
-    kinds = [parameter.kind for parameter in inspect.signature(make).parameters.values()]
-    if not any(kind in _BY_PLACE for kind in kinds):
+    parameters = [p for p in inspect.signature(make).parameters.values() if p.kind in _BY_PLACE]
+    if argument is None:
+        if parameters and parameters[0].default is inspect.Parameter.empty:
+            raise _missing(name, parameters[0].name.upper())
+        return make()
+    if not parameters:
         raise LmgymError(f"reward {name!r} takes no argument, and was given {argument!r}")
     if not argument:
         raise LmgymError(f"reward '{name}:' has an empty argument; write one, or {name!r} alone")
     return make(argument)
+
+
+def _missing(name: str, argument: str) -> LmgymError:
+    return LmgymError(f"reward {name!r} needs an argument; write {name}:{argument}")
 
 
 def _of_function(function: Callable[..., Any]) -> RewardSource:
@@ -205,8 +206,5 @@ def _of_function(function: Callable[..., Any]) -> RewardSource:
 
 def _forms() -> list[str]:
     """The known names, with the arguments that they need."""
-    return [_form(name) for name in (*REWARDS, NOTHING)]
-
-
-def _form(name: str) -> str:
-    return f"{name}:{REWARD_ARGUMENTS[name]}" if name in REWARD_ARGUMENTS else name
+    needed = REWARD_ARGUMENTS
+    return [f"{n}:{needed[n]}" if n in needed else n for n in (*REWARDS, NOTHING)]

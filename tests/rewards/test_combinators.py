@@ -1,0 +1,223 @@
+"""Sums, rubrics and gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from lmgym.errors import LmgymError
+from lmgym.rewards import (
+    ConstantReward,
+    Gate,
+    MajorityVoteReward,
+    RewardBatch,
+    RewardLevel,
+    Rubric,
+    VerifierReward,
+    WeightedSum,
+    check_reward,
+)
+from lmgym.task import Message, Role, Verdict
+from lmgym.transcript import Transcript
+
+
+def conversation(n_turns: int, *, is_over: bool = True) -> Transcript:
+    """A number of turns, told apart by their texts."""
+    messages = [Message(Role.USER, f"{n_turns} turns")]
+    for turn in range(n_turns):
+        messages += [Message(Role.ASSISTANT, str(turn)), Message(Role.USER, "go on")]
+    return Transcript(tuple(messages), verdict=Verdict.CORRECT if is_over else None)
+
+
+class Given:
+    """Pays each turn its number, an outcome, and says how sure it is; keeps what it was asked."""
+
+    is_causal = True
+
+    def __init__(
+        self,
+        outcome: float = 0.0,
+        level: RewardLevel = RewardLevel.TURN,
+        std: float | None = None,
+        unscored: Sequence[int] = (),
+    ) -> None:
+        self.outcome, self.level, self.std, self.unscored = outcome, level, std, unscored
+        self.asked: list[int] = []
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        n = len(transcripts)
+        self.asked.append(n)
+        is_dense = self.level is not RewardLevel.OUTCOME
+        dense = [np.arange(1.0, 1 + t.n_units(self.level)) for t in transcripts]
+        return RewardBatch(
+            np.full(n, self.outcome),
+            dense if is_dense else None,
+            {"given": np.full(n, self.outcome)},
+            np.isin(np.arange(n), self.unscored) if self.unscored else None,
+            None if self.std is None else np.full(n, self.std),
+        )
+
+
+def outcome(value: float = 1.0, **facts: object) -> Given:
+    return Given(value, RewardLevel.OUTCOME, **facts)  # type: ignore[arg-type]
+
+
+def lists(batch: RewardBatch) -> list[list[float]]:
+    assert batch.dense is not None
+    return [units.tolist() for units in batch.dense]
+
+
+TWO = [conversation(1), conversation(2)]
+
+
+def test_a_sum_adds_outcomes_and_units_by_weight() -> None:
+    source = WeightedSum({"turns": (2.0, Given(0.5)), "one": outcome(1.0), "more": Given(1.0)})
+    batch = source.score(TWO)
+    assert source.level is RewardLevel.TURN
+    assert batch.outcome.tolist() == [3.0, 3.0]
+    assert lists(batch) == [[3.0], [3.0, 6.0]]
+    parts = {name: values.tolist() for name, values in batch.parts.items()}
+    assert parts == {"turns": [1.0, 1.0], "one": [1.0, 1.0], "more": [1.0, 1.0]}
+
+
+def test_the_parts_of_a_part_are_told_too() -> None:
+    inner = WeightedSum({"a": outcome(1.0), "b": (3.0, outcome(1.0))})
+    batch = WeightedSum({"both": (0.5, inner), "c": outcome(2.0)}).score(TWO)
+    parts = {name: values[0] for name, values in batch.parts.items()}
+    assert parts == {"both": 2.0, "both/a": 0.5, "both/b": 1.5, "c": 2.0}
+    assert batch.outcome.tolist() == [4.0, 4.0]
+
+
+def test_stds_add_up_as_of_independent_errors() -> None:
+    source = WeightedSum(
+        {"a": (2.0, outcome(std=3.0)), "b": (-1.0, outcome(std=8.0)), "sure": outcome()}
+    )
+    assert source.score(TWO).std == pytest.approx([10.0, 10.0])
+    assert WeightedSum({"sure": outcome()}).score(TWO).std is None
+
+
+def test_what_one_source_cannot_score_is_unscored() -> None:
+    terms = {"a": outcome(unscored=[0]), "b": outcome(), "c": outcome(unscored=[0])}
+    unscored = WeightedSum(terms).score(TWO).unscored
+    assert unscored is not None
+    assert unscored.tolist() == [True, False]
+    assert WeightedSum({"b": outcome()}).score(TWO).unscored is None
+
+
+def test_beside_dense_rewards_outcomes_are_asked_for_at_the_end_only() -> None:
+    judge = outcome(5.0, std=1.0)
+    source = WeightedSum({"turns": Given(), "judge": judge})
+    running, over = conversation(1, is_over=False), conversation(2)
+    batch = source.score([running, over])
+    assert batch.outcome.tolist() == [0.0, 5.0]
+    assert judge.asked == [1]
+    assert batch.std == pytest.approx([0.0, 1.0])
+    source.score([running])
+    assert judge.asked == [1]
+
+
+def test_without_dense_rewards_everything_is_asked_for() -> None:
+    running = [conversation(1, is_over=False)]
+    assert WeightedSum({"judge": outcome(5.0)}).score(running).outcome.tolist() == [5.0]
+
+
+def test_two_dense_levels_cannot_be_added() -> None:
+    terms = {"steps": Given(level=RewardLevel.STEP), "turns": Given(), "one": outcome()}
+    with pytest.raises(LmgymError, match=r"levels step and turn cannot be paid together; combine"):
+        WeightedSum(terms)
+
+
+def test_a_sum_waits_for_its_slowest_source() -> None:
+    assert WeightedSum({"a": outcome()}).is_causal
+    assert not WeightedSum({"a": outcome(), "majority": MajorityVoteReward()}).is_causal
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf")])
+def test_a_weight_that_is_not_finite_is_told(weight: float) -> None:
+    with pytest.raises(LmgymError, match=f"the weight {weight} of 'a' is not finite"):
+        WeightedSum({"a": (weight, "verifier")})
+
+
+def test_an_empty_sum_is_told() -> None:
+    with pytest.raises(LmgymError, match="a sum needs at least one source"):
+        WeightedSum({})
+
+
+def test_a_sum_keeps_its_promises() -> None:
+    source = WeightedSum({"turns": (0.5, Given(1.0)), "right": "verifier"})
+    check_reward(source, [conversation(n) for n in range(1, 5)])
+
+
+def test_a_rubric_is_a_weighted_mean() -> None:
+    def short(prompts: list[str], completions: list[str]) -> list[float]:
+        return [float(len(text) < 3) for text in completions]
+
+    rubric = Rubric({"right": (3, "verifier"), "short": short})
+    said = [
+        Transcript.from_strings("1+1=", text, verdict=verdict)
+        for text, verdict in [("2", Verdict.CORRECT), ("3", Verdict.INCORRECT), ("three", None)]
+    ]
+    batch = rubric.score(said)
+    assert batch.outcome.tolist() == [1.0, 0.25, 0.0]
+    assert batch.parts["right"].tolist() == [0.75, 0.0, 0.0]
+    assert batch.parts["short"].tolist() == [0.25, 0.25, 0.0]
+
+
+@pytest.mark.parametrize("weight", [0, -1])
+def test_a_check_needs_a_positive_weight(weight: float) -> None:
+    with pytest.raises(LmgymError, match=f"the check 'a' has the weight {weight}.0; give a pos"):
+        Rubric({"a": (weight, "verifier")})
+
+
+def test_a_gate_asks_each_source_for_its_own() -> None:
+    then, otherwise = outcome(2.0, std=0.5), outcome(-1.0)
+    said = [Transcript.from_strings("?", text) for text in ("1", "a", "2")]
+    batch = Gate("format:[0-9]", then, otherwise).score(said)
+    assert batch.outcome.tolist() == [2.0, -1.0, 2.0]
+    assert batch.parts["gate"].tolist() == [1.0, 0.0, 1.0]
+    assert batch.parts["given"].tolist() == [2.0, -1.0, 2.0]
+    assert batch.std == pytest.approx([0.5, 0.0, 0.5])
+    assert (then.asked, otherwise.asked) == ([2], [1])
+
+
+def test_a_gate_that_is_closed_to_all_asks_nobody() -> None:
+    then = outcome(2.0)
+    assert Gate(ConstantReward(0.0), then).score(TWO).outcome.tolist() == [0.0, 0.0]
+    assert then.asked == []
+
+
+def test_a_threshold_must_be_passed() -> None:
+    gate = Gate("length:characters", ConstantReward(1.0), threshold=2)
+    said = [Transcript.from_strings("?", "a" * n) for n in (1, 2, 3)]
+    assert gate.score(said).outcome.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_a_dense_condition_is_judged_by_its_total() -> None:
+    gate = Gate(Given(-2.0), ConstantReward(1.0))  # totals -1 and 1
+    assert gate.score(TWO).outcome.tolist() == [0.0, 1.0]
+    assert gate.is_causal
+    assert gate.level is RewardLevel.OUTCOME
+
+
+def test_a_gate_of_dense_rewards_is_known_at_the_end() -> None:
+    gate = Gate("verifier", then=Given(1.0), otherwise=-1.0)
+    assert gate.level is RewardLevel.TURN
+    assert not gate.is_causal
+    wrong = Transcript.from_strings("?", "x", verdict=Verdict.INCORRECT)
+    batch = gate.score([*TWO, wrong])
+    assert batch.outcome.tolist() == [1.0, 1.0, -1.0]
+    assert lists(batch) == [[1.0], [1.0, 2.0], [0.0]]
+
+
+def test_a_gate_is_unscored_where_its_condition_or_its_source_is() -> None:
+    gate = Gate(outcome(1.0, unscored=[1]), outcome(unscored=[0]))
+    unscored = gate.score(TWO).unscored
+    assert unscored is not None
+    assert unscored.tolist() == [True, True]
+
+
+def test_a_gate_keeps_its_promises() -> None:
+    said = [Transcript.from_strings("?", text, verdict=Verdict.ENDED) for text in ("1", "ab", "2")]
+    check_reward(Gate("format:[0-9]", "length:characters", VerifierReward()), said)
