@@ -8,11 +8,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lmgym.registry import WorldSpec, register_world
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
+from lmgym.transcript import Transcript
 
-DICE = "tests/Dice-v0"
+DICE, GRADED = "tests/Dice-v0", "tests/GradedDice-v0"
 
 
 class DiceTask(Task[int]):
@@ -38,9 +40,24 @@ class DiceTask(Task[int]):
         return [str(number) for number in range(limit)]
 
 
+class GradedDiceTask(DiceTask):
+    """The same, graded by the length of what was said; counts the episodes of each call."""
+
+    has_gold_reward = True
+
+    def __init__(self, args: Any) -> None:
+        super().__init__(args)
+        self.graded: list[int] = []
+
+    def gold_rewards(self, transcripts: Sequence[Transcript]) -> NDArray[np.float64]:
+        self.graded.append(len(transcripts))
+        return np.array([len(repr(t.messages)) / 8 for t in transcripts])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _dice() -> None:
     register_world(WorldSpec(DICE, DiceTask, "Guess throws."))
+    register_world(WorldSpec(GRADED, GradedDiceTask, "Guess throws, graded."))
 
 
 class TurnReward:

@@ -10,9 +10,11 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from lmgym.registry import LEVELS, WORLDS
+from lmgym.rewards import RewardLevel
+from lmgym.testing.reward_checks import ProbeReward
 from lmgym.testing.vector_checks import assert_same_batch, compare_steps
 
-from .conftest import DICE, TurnReward
+from .conftest import DICE, GRADED, TurnReward
 
 IDS = [*(world for world in WORLDS if world.startswith("lmgym/")), DICE]
 ROWS = 5
@@ -39,13 +41,15 @@ def random_actions(env: Any, level: str, rng: np.random.Generator) -> Any:
     """Actions of all rows; a sixth of the ids end the turn."""
     if level == "message":
         texts = [
-            str(rng.integers(1, 120)) if rng.random() < 0.8 else "\u00fc?" for _ in range(ROWS)
+            str(rng.integers(1, 120)) if rng.random() < 0.8 else "\u00fc\n?" for _ in range(ROWS)
         ]
         return tuple(texts)
     alphabet = env.alphabet
     size = 262 if alphabet is None else len(alphabet)
     ids = rng.integers(size, size=(ROWS, 4))
     ids[rng.random(ids.shape) < 1 / 6] = 257 if alphabet is None else size - 1
+    if alphabet is None:
+        ids[rng.random(ids.shape) < 1 / 8] = ord("\n")
     if level == "token":
         return ids[:, 0]
     ids[:, 1:][rng.random((ROWS, 3)) < 1 / 6] = size
@@ -110,6 +114,38 @@ def test_equals_single_environments_that_pay_turns(
     assert play_anew(ours, theirs, level) > ROWS
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("kind", [RewardLevel.STEP, RewardLevel.TOKEN])
+@pytest.mark.parametrize("level", LEVELS)
+def test_equals_single_environments_that_pay_steps_and_ids(
+    level: str, kind: RewardLevel, mode: AutoresetMode, compiled: bool
+) -> None:
+    reward = ProbeReward(kind, misses=5)
+    batched = {"compiled": compiled}
+    ours, theirs = both(DICE, mode, level=level, reward=reward, batched=batched)
+    assert play_anew(ours, theirs, level) > ROWS
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("kind", RewardLevel)
+@pytest.mark.parametrize("level", LEVELS)
+def test_equals_single_environments_that_are_truncated_while_they_are_paid(
+    level: str, kind: RewardLevel, mode: AutoresetMode
+) -> None:
+    ours, theirs = both(
+        "lmgym/GuessNumber-v0", mode, level=level, reward=ProbeReward(kind), max_episode_steps=4
+    )
+    assert play_anew(ours, theirs, level) > ROWS
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("level", LEVELS)
+def test_equals_single_environments_that_are_graded(level: str, mode: AutoresetMode) -> None:
+    ours, theirs = both(GRADED, mode, level=level, reward=ProbeReward(RewardLevel.STEP))
+    assert play_anew(ours, theirs, level) > ROWS
+
+
 @pytest.mark.parametrize("reward", [None, lambda prompts, completions: map_lengths(completions)])
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_equals_single_environments_under_other_rewards(reward: Any, mode: AutoresetMode) -> None:
@@ -143,7 +179,7 @@ def test_equals_single_environments_with_an_alphabet(level: str, choice: dict[st
 )
 def test_options_of_reset_mean_the_same(world: str, options: dict[str, Any]) -> None:
     mode = AutoresetMode.NEXT_STEP
-    ours, theirs = both(world, mode)
+    ours, theirs = both(world, mode, max_tokens=8)
     play_anew(ours, theirs, "token")
     assert_same_batch(ours.reset(options=options), theirs.reset(options=dict(options)), "reset")
     play(ours, theirs, "token", seed=8, steps=60)

@@ -18,7 +18,7 @@ from lmgym.registry import LEVELS
 from lmgym.transcript import Transcript
 from lmgym.vector import TokenVectorEnv
 
-from .conftest import DICE, TurnReward, make
+from .conftest import DICE, GRADED, TurnReward, make
 
 END = 257
 
@@ -35,6 +35,38 @@ def test_all_rewards_of_a_step_are_one_batch() -> None:
     for actions in actions_of(env, "12"):
         env.step(actions)
     assert source.batches == [6]
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("reward", ["verifier", None, TurnReward()])
+def test_all_episodes_that_end_in_a_step_are_graded_in_one_call(
+    mode: AutoresetMode, reward: Any
+) -> None:
+    env = make(GRADED, num_envs=6, reward=reward, autoreset_mode=mode.name.lower())
+    env.reset(seed=0)
+    rng, graded = np.random.default_rng(0), env.batch.task.graded
+    for _ in range(120):
+        _, _, over, _, infos = env.step(rng.choice([49, END], 6))
+        assert graded == ([int(over.sum())] if over.any() else [])
+        graded.clear()
+        told = infos.get("final_info", infos)
+        assert np.array_equal(told.get("_gold_reward", np.zeros(6, bool)), over)
+        if mode is AutoresetMode.DISABLED and over.any():
+            rows = over.nonzero()[0]
+            grades = [t.gold_reward for t in env.transcripts(rows)]
+            assert grades == infos["gold_reward"][rows].tolist()
+            env.reset(options={"reset_mask": over})
+            assert not any(t.gold_reward for t in env.transcripts())
+
+
+def test_sources_read_the_grade() -> None:
+    env = make(GRADED, num_envs=2, reward="gold", autoreset_mode="same_step", max_tokens=2)
+    env.reset(seed=0)
+    env.step(np.full(2, 49))
+    _, rewards, over, _, infos = env.step(np.full(2, 49))
+    assert over.all()
+    assert rewards.tolist() == infos["final_info"]["gold_reward"].tolist()
+    assert (rewards > 0).all()
 
 
 def test_observations_are_fresh_by_default() -> None:
