@@ -6,7 +6,7 @@ Whatever improves under a reward that says nothing is not due to the reward (Sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from lmgym.rewards.source import Reward, RewardBatch, RewardLevel
 from lmgym.transcript import Transcript
 
 __all__ = ["ConstantReward", "InvertedReward", "RandomReward", "ShuffledReward"]
+
+DISTRIBUTIONS = ("bernoulli", "uniform", "normal")
 
 
 class ConstantReward:
@@ -68,21 +70,19 @@ class RandomReward:
     def __init__(
         self, distribution: str = "bernoulli", *, probability: float = 0.5, seed: int = 0
     ) -> None:
-        """Choose the distribution."""
-        draws: dict[str, Callable[[Sequence[bytes]], NDArray[np.float64]]] = {
-            "bernoulli": lambda keys: (draw_uniforms(keys) < probability).astype(np.float64),
-            "uniform": draw_uniforms,
-            "normal": draw_normals,
-        }
-        if distribution not in draws:
-            raise unknown("distribution", distribution, draws)
+        """Check the distribution."""
+        if distribution not in DISTRIBUTIONS:
+            raise unknown("distribution", distribution, DISTRIBUTIONS)
         if not 0 <= probability <= 1:
             raise LmgymError(f"probability={probability} is none; give a number from 0 to 1")
-        self._draw, self.seed = draws[distribution], seed
+        self.distribution, self.probability, self.seed = distribution, probability, seed
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Draw a number for each."""
-        outcome = self._draw(written_keys(transcripts, self.seed))
+        keys = written_keys(transcripts, self.seed)
+        outcome = draw_normals(keys) if self.distribution == "normal" else draw_uniforms(keys)
+        if self.distribution == "bernoulli":
+            outcome = (outcome < self.probability).astype(np.float64)
         return RewardBatch(outcome, parts={"random": outcome})
 
 

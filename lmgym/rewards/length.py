@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from math import isfinite
 
 import numpy as np
@@ -55,14 +54,24 @@ class LengthReward:
         """Choose what a length is worth."""
         if unit not in UNITS:
             raise unknown("unit of length", unit, UNITS)
-        self._length = _tokens if unit == "tokens" else _characters
-        self._worth = _worth(target, limit, buffer)
+        _check(target, limit, buffer)
+        self.unit, self.target, self.limit, self.buffer = unit, target, limit, buffer
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Measure the transcripts."""
-        lengths = np.array([self._length(t) for t in transcripts], np.float64)
-        outcome = self._worth(lengths)
+        length = _tokens if self.unit == "tokens" else _characters
+        outcome = self._worth(np.array([length(t) for t in transcripts], np.float64))
         return RewardBatch(outcome, parts={"length": outcome})
+
+    def _worth(self, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What lengths are worth, both of shape (n,)."""
+        if self.target is not None:
+            return -np.abs(lengths - self.target)
+        if self.limit is None:
+            return lengths
+        room = np.clip(self.limit - lengths, 0.0, self.buffer)
+        inside = room / self.buffer - 1.0 if self.buffer else np.zeros(len(lengths))
+        return np.where(lengths > self.limit, -1.0, inside)
 
 
 def length_reward(options: str = "") -> LengthReward:
@@ -105,27 +114,12 @@ def _characters(transcript: Transcript) -> int:
     return sum(len(m.content) for m in said if m.role is Role.ASSISTANT)
 
 
-Worth = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-
-def _worth(target: float | None, limit: float | None, buffer: float) -> Worth:
-    """What lengths are worth, both of shape (n,)."""
+def _check(target: float | None, limit: float | None, buffer: float) -> None:
     if target is not None and limit is not None:
         raise LmgymError(f"target={target} and limit={limit} are two rewards; give one of them")
-    if target is not None:
-        if not (isfinite(target) and target >= 0):
-            raise LmgymError(f"target={target} is no length; give 0 or more")
-        return lambda lengths: -abs(lengths - target)
-    if limit is not None:
-        if not (isfinite(limit) and 0 <= buffer <= limit):
-            raise LmgymError(f"limit={limit}, buffer={buffer}: 0 <= buffer <= limit must hold")
-        return partial(_overlong, limit, buffer)
-    if buffer:
+    if target is not None and not (isfinite(target) and target >= 0):
+        raise LmgymError(f"target={target} is no length; give 0 or more")
+    if limit is not None and not (isfinite(limit) and 0 <= buffer <= limit):
+        raise LmgymError(f"limit={limit}, buffer={buffer}: 0 <= buffer <= limit must hold")
+    if limit is None and buffer:
         raise LmgymError(f"buffer={buffer} belongs to limit=; give both, or neither")
-    return lambda lengths: lengths
-
-
-def _overlong(limit: float, buffer: float, lengths: NDArray[np.float64]) -> NDArray[np.float64]:
-    room = np.clip(limit - lengths, 0.0, buffer)
-    inside = room / buffer - 1.0 if buffer else np.zeros(len(lengths))
-    return np.where(lengths > limit, -1.0, inside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -55,8 +56,11 @@ def test_every_registered_source_keeps_its_promises(
 ) -> None:
     source = make_source(f"{name}:{arguments[name]}" if name in arguments else name)
     assert source is not None
-    check_reward(source, played("lmgym/Math-v0", "1", "22", "\\boxed{3}", "it is 1", ""))
+    said = played("lmgym/Math-v0", "1", "22", "\\boxed{3}", "it is 1", "")
+    check_reward(source, said)
     check_reward(source, played("lmgym/GuessNumber-v0", "50", "25", "1"))
+    again = pickle.loads(pickle.dumps(source))  # noqa: S301 - ours
+    assert again.score(said).outcome.tolist() == source.score(said).outcome.tolist()
 
 
 def test_every_argument_that_is_needed_is_of_a_registered_source() -> None:
