@@ -210,8 +210,13 @@ def test_scoring_inside_a_reward_is_refused_and_does_not_hang() -> None:
         AsyncReward(nested, timeout=5).score(answers("a"))
 
 
-def test_environments_pay_it() -> None:
-    env = make_env("lmgym/Math-v0", level="message", reward=AsyncReward(length))
+async def lengths(prompts: list[str], completions: list[str]) -> list[float]:
+    return [float(len(text)) for text in completions]
+
+
+@pytest.mark.parametrize("reward", [AsyncReward(length), lengths])
+def test_environments_pay_it(reward: Any) -> None:
+    env = make_env("lmgym/Math-v0", level="message", reward=reward)
     env.reset(seed=0)
     assert env.step("four")[1] == 4.0
 

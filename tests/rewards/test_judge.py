@@ -12,6 +12,7 @@ from lmgym.errors import LmgymError
 from lmgym.factory import make_env
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rewards.asynchronous import AsyncCalls
+from lmgym.rewards.cached import Cached
 from lmgym.rewards.chat import Conversation, FunctionChat, PolicyChat, as_chat
 from lmgym.rewards.judge import (
     LLMJudge,
@@ -76,6 +77,13 @@ class TestRating:
         scored = LLMJudge(backend).score(answers("aa", "bbb", "aa"))
         assert [len(batch) for batch in backend.batches] == [2]
         assert scored.outcome[0] == scored.outcome[2] != scored.outcome[1]
+
+    def test_a_cache_asks_about_an_answer_once(self) -> None:
+        backend = Recorder(rate_by_length)
+        judge = Cached(LLMJudge(backend))
+        rewards = [judge.score(answers("aa", "bbb")).outcome.tolist() for _ in range(2)]
+        assert rewards[0] == rewards[1]
+        assert [len(batch) for batch in backend.batches] == [2]
 
     def test_no_answers_cost_no_call(self) -> None:
         backend = Recorder(rate_by_length)

@@ -146,6 +146,12 @@ class TestSingle:
         assert reward == 0.0
         assert info["env_reward"] == 0.25
 
+    def test_asynchronous_functions_are_awaited(self) -> None:
+        async def length(completions: list[str]) -> list[float]:
+            return [float(len(text)) for text in completions]
+
+        assert self.wrapped(length).step("four")[1] == 4.0
+
     def test_wrappers_stack_and_the_outer_one_is_heard(self) -> None:
         inner = RewardWrapper(WordsEnv(1), Counting())
         outer = RewardWrapper(inner, lambda completions: [7.0] * len(completions))
@@ -173,7 +179,7 @@ class TestSingle:
     def test_a_callable_makes_the_transcripts_of_other_observations(self) -> None:
         def read(play: Play) -> Transcript:
             actions = " ".join(str(action) for action in play.actions)
-            return Transcript.from_strings("walk", actions, verdict=play.verdict)
+            return Transcript.from_strings("walk", actions)  # the verdict is the play's
 
         source = Counting()
         env = gym.wrappers.TimeLimit(gym.make("CartPole-v1"), 3)
@@ -181,7 +187,14 @@ class TestSingle:
         walk.reset(seed=0)
         rewards = [walk.step(action)[1] for action in (0, 1, 0)]
         assert source.calls[0][0].completion_text == "0 1 0"
+        assert source.calls[0][0].verdict is Verdict.UNFINISHED
         assert rewards == [0.0, 0.0, 5.0]
+
+    def test_a_callable_that_makes_something_else_is_refused(self) -> None:
+        env = RewardWrapper(WordsEnv(1), Counting(), lambda play: play.actions[0])
+        env.reset(seed=0)
+        with pytest.raises(LmgymError, match="returned 'x'; it must make a Transcript"):
+            env.step("x")
 
     def test_observations_are_kept_as_they_were(self) -> None:
         play = Play()

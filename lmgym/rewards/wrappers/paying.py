@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lmgym.errors import LmgymError
@@ -10,6 +11,7 @@ from lmgym.factory import make_source
 from lmgym.rewards.schedule import Payment, RewardSchedule
 from lmgym.rewards.source import Reward
 from lmgym.rewards.wrappers.play import Play, TranscriptOf, text_transcript
+from lmgym.transcript import Transcript
 
 __all__ = ["PlayRewards", "payment_info", "without_payment"]
 
@@ -45,12 +47,23 @@ class PlayRewards:
         due = [i for i, play in enumerate(plays) if play.is_over or schedule.is_dense]
         if schedule.source is None or not due:
             return payments
-        transcripts = [self._transcript_of(plays[i]) for i in due]
+        transcripts = [self._transcript(plays[i]) for i in due]
         paid = schedule.pay(transcripts, [plays[i].n_paid for i in due])
         for index, payment in zip(due, paid, strict=True):
             plays[index].n_paid += len(payment.units)
             payments[index] = payment
         return payments
+
+    def _transcript(self, play: Play) -> Transcript:
+        """The transcript of a play; that it is over follows from the play, whoever made it."""
+        transcript = self._transcript_of(play)
+        if not isinstance(transcript, Transcript):
+            raise LmgymError(
+                f"transcript_of returned {transcript!r:.80}; it must make a Transcript"
+            )
+        if (transcript.verdict is not None) == play.is_over:
+            return transcript
+        return replace(transcript, verdict=play.verdict)
 
 
 def payment_info(play: Play, payment: Payment, env_reward: Any) -> dict[str, Any]:

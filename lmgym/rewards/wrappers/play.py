@@ -65,7 +65,8 @@ class Play:
 
 
 TranscriptOf = Callable[[Play], Transcript]
-"""How what an agent saw and did becomes what a reward source reads."""
+"""How what an agent saw and did becomes what a reward source reads. A transcript without a verdict
+gets the play's."""
 
 
 def text_transcript(play: Play) -> Transcript:
