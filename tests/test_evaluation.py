@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from lmgym.agents.embedded import new_policy
 from lmgym.envs.math_problems.task import MathArgs, MathTask
@@ -17,6 +18,8 @@ from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy, Samples
 from lmgym.rollouts import RolloutCollector
 from lmgym.task import Reply, Verdict
+from lmgym.training.uncertainty import mean_interval
+from lmgym.transcript import Transcript
 
 
 class Clever(LanguagePolicy):
@@ -104,6 +107,41 @@ def test_an_interval_of_no_success_has_a_width(collector: RolloutCollector) -> N
     assert found.pass_at_1_interval is not None
     assert found.pass_at_1_interval[0] == 0.0
     assert 0.2 < found.pass_at_1_interval[1] < 0.5
+
+
+class Graded(MathTask):
+    """Grades answers by their length."""
+
+    has_gold_reward = True
+
+    def gold_rewards(self, transcripts: Sequence[Transcript]) -> NDArray[np.float64]:
+        return np.array([float(len(t.completion_text)) for t in transcripts])
+
+
+@pytest.mark.parametrize("reward", [None, "verifier"])
+def test_gold_rewards_are_means_with_intervals_under_any_reward(
+    collector: RolloutCollector, reward: str | None
+) -> None:
+    graded = RolloutCollector(collector.policy, Graded(MathArgs()), make_source(reward))
+    found = evaluate(graded, None, limit=40, samples=2, batch_size=16)
+    lengths = [len(t.completion_text) for t in found.transcripts]
+    assert [t.gold_reward for t in found.transcripts] == lengths
+    expected = mean_interval(lengths)
+    assert found.as_dict()["gold_reward"] == expected.mean
+    assert found.as_dict()["gold_reward_interval"] == [expected.low, expected.high]
+
+
+def test_one_episode_has_a_gold_reward_and_no_interval(collector: RolloutCollector) -> None:
+    graded = RolloutCollector(collector.policy, Graded(MathArgs()), None)
+    figures = evaluate(graded, None, limit=1, samples=0).as_dict()
+    assert "gold_reward" in figures
+    assert "gold_reward_interval" not in figures
+
+
+def test_without_gold_rewards_none_are_told(collector: RolloutCollector) -> None:
+    found = evaluate(collector, None, limit=4, samples=0)
+    assert found.gold_reward is None
+    assert "gold_reward" not in found.as_dict()
 
 
 class Coin(MathTask):

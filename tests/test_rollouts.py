@@ -9,15 +9,18 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from lmgym.agents.embedded import new_policy
+from lmgym.envs.guess_number.task import GuessNumberTask
 from lmgym.errors import LmgymError
 from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.registry import WORLDS
-from lmgym.rewards import RewardBatch, RewardLevel, VerifierReward
+from lmgym.rewards import RewardLevel, VerifierReward
 from lmgym.rollouts import RolloutCollector, demonstrations, rollout_by_tokens
 from lmgym.task import Verdict
+from lmgym.testing.reward_checks import ProbeReward
 from lmgym.token_env import TokenEnv
 from lmgym.transcript import Transcript
 
@@ -104,25 +107,55 @@ def test_the_reward_is_called_once_a_batch(policy: LanguagePolicy) -> None:
     assert batch.parts["count"].tolist() == [1.0] * 10
 
 
-class PerTurn:
-    """One point for every turn so far."""
+@pytest.mark.parametrize("kind", RewardLevel)
+def test_both_ways_of_playing_are_paid_the_same(kind: RewardLevel, talker: LanguagePolicy) -> None:
+    world, source = "lmgym/GuessNumber-v0", ProbeReward(kind)
+    env = gym.make(world, reward=ProbeReward(kind)).unwrapped
+    assert isinstance(env, TokenEnv)
+    task_ids = env.episode.task.task_ids("train", 6)
+    collector = RolloutCollector(talker, make_task(world), source)
+    batch = collector.collect(np.random.default_rng(0), None, task_ids=task_ids, greedy=True)
+    assert source.batches == [6]
+    for row, (task_id, transcript) in enumerate(zip(task_ids, batch.transcripts, strict=True)):
+        found, paid = rollout_by_tokens(env, talker, options={"task_id": task_id}, greedy=True)
+        assert batch.rewards[row] == paid == source.total(found)
+        if batch.token_rewards is not None:
+            assert batch.token_rewards[row].shape == (transcript.n_tokens,)
+            assert batch.token_rewards[row].sum() == pytest.approx(paid, abs=1e-9)
+    assert (batch.token_rewards is None) == (kind is RewardLevel.OUTCOME)
+    assert set(batch.parts) == {"probe"}
 
-    level = RewardLevel.TURN
-    is_causal = True
 
-    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
-        turns = [np.ones(len(t.segments[0].turns)) for t in transcripts]
-        return RewardBatch(np.zeros(len(transcripts)), dense=turns)
+class Graded(GuessNumberTask):
+    """Grades episodes by the number of messages."""
+
+    has_gold_reward = True
+    batches: list[int]
+
+    def gold_rewards(self, transcripts: Sequence[Transcript]) -> NDArray[np.float64]:
+        self.batches.append(len(transcripts))
+        return np.array([float(t.n_units("turn")) for t in transcripts])
 
 
-def test_turn_rewards_add_up_over_the_turns(talker: LanguagePolicy) -> None:
-    collector = RolloutCollector(talker, make_task("lmgym/GuessNumber-v0"), PerTurn())
-    batch = collector.collect(
-        np.random.default_rng(0), torch.Generator().manual_seed(1), n_groups=6
-    )
+def test_all_episodes_of_a_rollout_are_graded_at_once(talker: LanguagePolicy) -> None:
+    task = Graded(GuessNumberTask.Args())
+    task.batches = []
+    collector = RolloutCollector(talker, task, make_source("gold"))
+    generator = torch.Generator().manual_seed(1)
+    batch = collector.collect(np.random.default_rng(0), generator, n_groups=4, group_size=2)
+    assert task.batches == [8]
     turns = [len(t.segments[0].turns) for t in batch.transcripts]
     assert max(turns) > 1
-    assert batch.rewards.tolist() == turns
+    assert batch.gold_rewards is not None
+    assert batch.gold_rewards.tolist() == turns == batch.rewards.tolist()
+    assert [t.gold_reward for t in batch.transcripts] == turns
+
+
+def test_worlds_without_grades_have_no_gold_rewards(policy: LanguagePolicy) -> None:
+    collector = RolloutCollector(policy, make_task("lmgym/Math-v0"), None)
+    batch = collector.collect(np.random.default_rng(0), torch.Generator(), n_groups=2)
+    assert (batch.gold_rewards, batch.token_rewards) == (None, None)
+    assert {t.gold_reward for t in batch.transcripts} == {None}
 
 
 @pytest.mark.parametrize("world", ["lmgym/Math-v0", "lmgym/Copy-v0", "lmgym/GuessNumber-v0"])

@@ -28,6 +28,18 @@ def test_eval_prints_intervals_and_answers_and_writes_the_file(
     assert {"task_id", "question", "answer", "gold", "verdict"} == set(record["answers"][0])
 
 
+def test_eval_tells_gold_rewards_where_the_world_has_them(run_cli: RunCli, tmp_path: Path) -> None:
+    words = ("--limit", "4", "--samples", "0", "--out", "e.json")
+    assert "gold reward" not in run_cli("eval", *words)[1]
+    code, out, _ = run_cli("eval", "lmgym/Preference-v0", *words)
+    assert code == 0
+    assert "gold reward" in out
+    record = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
+    low, high = record["figures"]["gold_reward_interval"]
+    grades = [answer["gold_reward"] for answer in record["answers"]]
+    assert low <= record["figures"]["gold_reward"] == sum(grades) / 4 <= high
+
+
 def test_eval_without_samples_measures_the_greedy_answer_alone(run_cli: RunCli) -> None:
     out = run_cli("eval", GUESS, "--limit", "3", "--samples", "0", "--show", "0")[1]
     assert "greedy accuracy" in out

@@ -16,7 +16,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, Ve
 
 from lmgym.errors import LmgymError
 from lmgym.registry import WORLDS
+from lmgym.rewards import RewardLevel
 from lmgym.sb3 import TokenActorCriticPolicy, TokenFeatures, as_sb3, check_algorithm
+from lmgym.testing.reward_checks import ProbeReward
 
 N = 5
 
@@ -49,8 +51,14 @@ OURS = sorted(name for name in WORLDS if name.startswith("lmgym/"))
 @pytest.mark.parametrize("world", OURS)
 @pytest.mark.parametrize(
     "words",
-    [{}, {"level": "chunk"}, {"max_episode_steps": 4}],
-    ids=["token", "chunk", "truncated"],
+    [
+        {},
+        {"level": "chunk"},
+        {"max_episode_steps": 4},
+        {"reward": ProbeReward(RewardLevel.TOKEN, misses=7)},
+        {"level": "chunk", "reward": ProbeReward(RewardLevel.STEP, misses=7)},
+    ],
+    ids=["token", "chunk", "truncated", "paid by ids", "chunks paid by steps"],
 )
 def test_steps_are_those_of_single_environments(world: str, words: dict[str, Any]) -> None:
     ours, theirs = as_sb3(batch(world, **words)), singles(world, **words)
