@@ -95,14 +95,14 @@ class PotentialShaping:
         """F of every unit, and where phi knew none; phi is called once."""
         states = [prefixes(transcript, self.level, self.decode) for transcript in transcripts]
         potentials, unknown_ones = self._potentials([state for path in states for state in path])
-        ends = np.cumsum([len(path) for path in states])[:-1]
-        shaped, unscored = [], []
-        pieces = zip(np.split(potentials, ends), np.split(unknown_ones, ends), strict=True)
-        for transcript, (potential, is_unknown) in zip(transcripts, pieces, strict=True):
+        shaped, unscored, start = [], [], 0
+        for transcript, path in zip(transcripts, states, strict=True):
+            end = start + len(path)
             if transcript.verdict is not None:
-                potential[-1] = is_unknown[-1] = 0
-            shaped.append(self.gamma * potential[1:] - potential[:-1])
-            unscored.append(is_unknown.any())
+                potentials[end - 1], unknown_ones[end - 1] = 0.0, False
+            shaped.append(self.gamma * potentials[start + 1 : end] - potentials[start : end - 1])
+            unscored.append(unknown_ones[start:end].any())
+            start = end
         return shaped, np.array(unscored, np.bool_)
 
     def _potentials(
