@@ -46,7 +46,8 @@ class SequenceKL:
 
     Attributes:
         k1: the log-ratio of the whole sequence; its mean estimates the KL without bias.
-        k3: the sum of its ids' k3; the same mean with less variance, never negative.
+        k3: the sum of its ids' k3; the same mean, as a rule with less variance, never
+            negative.
     """
 
     k1: NDArray[np.float64]
@@ -208,6 +209,8 @@ def drawn_logprobs(
     Raises:
         LmgymError: for transcripts without ids, or with ids that the policy does not have.
     """
+    if not temperature > 0:
+        raise LmgymError(f"temperature={temperature} is not positive; give that of the sampling")
     if not transcripts:
         return []
     import torch

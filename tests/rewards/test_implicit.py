@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from lmgym.errors import LmgymError
-from lmgym.factory import make_env
+from lmgym.factory import make_env, make_task
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rewards.implicit import DPOImplicitReward, load_dpo_reward
 from lmgym.rewards.source import RewardLevel, RewardSource
+from lmgym.rollouts import RolloutCollector
 from lmgym.task import Message, Role
 from lmgym.transcript import Segment, Transcript
 
@@ -91,6 +92,30 @@ def test_an_environment_pays_it(make_policy: MakePolicy) -> None:
     assert terminated
     played = env.get_wrapper_attr("transcript")()
     assert float(paid) == pytest.approx(float(reward.score([played]).outcome[0]))
+
+
+def test_an_environment_pays_it_id_by_id(make_policy: MakePolicy) -> None:
+    policies = make_policy(0), make_policy(1)
+    env = make_env("lmgym/Math-v0", reward=DPOImplicitReward(*policies, level="token"))
+    env.reset(seed=0)
+    steps = [env.step(action) for action in (49, 50, 257)]
+    assert [step[2] for step in steps] == [False, False, True]
+    played = env.get_wrapper_attr("transcript")()
+    dense = DPOImplicitReward(*policies, level="token").score([played]).dense
+    assert dense is not None
+    assert [float(step[1]) for step in steps] == pytest.approx(dense[0].tolist(), abs=1e-5)
+
+
+def test_rollouts_carry_it_id_by_id(make_policy: MakePolicy) -> None:
+    policies = make_policy(0), make_policy(1)
+    source = DPOImplicitReward(*policies, level="token")
+    collector = RolloutCollector(policies[0], make_task("lmgym/Math-v0"), source, max_tokens=6)
+    generator = torch.Generator().manual_seed(0)
+    batch = collector.collect(np.random.default_rng(0), generator, n_groups=3)
+    outcome = DPOImplicitReward(*policies).score(batch.transcripts).outcome
+    assert batch.token_rewards is not None
+    assert [row.sum() for row in batch.token_rewards] == pytest.approx(outcome.tolist(), abs=1e-5)
+    assert batch.rewards.tolist() == pytest.approx(outcome.tolist(), abs=1e-5)
 
 
 def test_the_token_level_needs_ids(make_policy: MakePolicy) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmgym.errors import LmgymError
-from lmgym.factory import make_env
+from lmgym.factory import make_env, make_task
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rewards.asynchronous import AsyncCalls
 from lmgym.rewards.cached import Cached
@@ -23,6 +25,7 @@ from lmgym.rewards.judge import (
     parse_winner,
 )
 from lmgym.rewards.source import RewardSource
+from lmgym.rollouts import RolloutCollector
 from lmgym.task import Message, Role
 from lmgym.transcript import Transcript
 
@@ -234,6 +237,20 @@ class TestPairs:
         assert [len(b) for b in backend.batches] == [6]
         assert not judge.is_causal
         assert PairwiseJudge(backend).is_causal
+
+    def test_rollouts_compare_the_answers_of_each_group(self, make_policy: MakePolicy) -> None:
+        backend = Recorder(prefer_longer)
+        judge = PairwiseJudge(backend, against="group")
+        collector = RolloutCollector(make_policy(0), make_task("lmgym/Math-v0"), judge)
+        generator = torch.Generator().manual_seed(0)
+        batch = collector.collect(
+            np.random.default_rng(0), generator, n_groups=2, group_size=4, temperature=2.0
+        )
+        assert len(backend.batches) == 1
+        for rows in (slice(0, 4), slice(4, 8)):
+            lengths = [len(t.completion_text) for t in batch.transcripts[rows]]
+            wins = [sum((a > b) + (a == b) / 2 for b in lengths) - 0.5 for a in lengths]
+            assert batch.rewards[rows].tolist() == pytest.approx([w / 3 for w in wins])
 
     def test_a_win_and_its_loss_sum_to_one(self) -> None:
         judge = PairwiseJudge(Recorder(prefer_longer), against="group")

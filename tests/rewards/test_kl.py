@@ -193,6 +193,11 @@ def test_ids_of_another_tokenizer_are_refused(make_policy: MakePolicy) -> None:
         drawn_logprobs(make_policy(0), [written(5000)])
 
 
+def test_a_temperature_of_zero_is_refused(make_policy: MakePolicy) -> None:
+    with pytest.raises(LmgymError, match="temperature=0"):
+        sequence_kl([written(70)], make_policy(0), make_policy(1), temperature=0)
+
+
 @pytest.mark.parametrize("beta", [-0.1, float("nan"), float("inf")])
 def test_a_price_that_is_none_is_refused(make_policy: MakePolicy, beta: float) -> None:
     with pytest.raises(LmgymError, match="beta="):

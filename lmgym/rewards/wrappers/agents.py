@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmgym.errors import LmgymError, unknown
-from lmgym.factory import make_source
 from lmgym.rewards.schedule import Payment
 from lmgym.rewards.source import Reward
 from lmgym.rewards.wrappers.paying import PlayRewards, payment_info, without_payment
@@ -100,7 +99,7 @@ def _payers(
     for agent, given in reward.items():
         key = given if isinstance(given, str) or given is None else id(given)
         if key not in shared:
-            shared[key] = PlayRewards(make_source(given), transcript_of)
+            shared[key] = PlayRewards(given, transcript_of)
         payers[agent] = shared[key]
     return payers
 
