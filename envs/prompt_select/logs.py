@@ -139,7 +139,7 @@ def _joined(data: Path, name: str) -> list[LoggedQuestion]:
     texts = [str(row["question"]) for row, _ in rows_of(file)]
     choices, labels = read_choices(data / "prompt_oirl" / _OIRL[name])
     n_questions, n_prompts = (choices.max(axis=0) + 1).tolist()
-    outcomes = np.full((n_questions, n_prompts), -1)
+    outcomes = np.full((n_questions, n_prompts), -1.0)
     outcomes[choices[:, 0], choices[:, 1]] = labels
     if n_questions > len(texts) or len(labels) != outcomes.size or not _are_binary(outcomes):
         raise LmgymError(
@@ -147,7 +147,7 @@ def _joined(data: Path, name: str) -> list[LoggedQuestion]:
             f" {n_questions} questions and {n_prompts} prompts, and the file has {len(texts)}"
         )
     return [
-        LoggedQuestion(f"prompt_oirl/{name}/{index}", texts[index], tuple(row))
+        LoggedQuestion(f"prompt_oirl/{name}/{index}", texts[index], tuple(map(int, row)))
         for index, row in enumerate(outcomes.tolist())
     ]
 
