@@ -97,8 +97,7 @@ class Projection:
         if components is not None and components < encoded.shape[1]:
             directions = _principal(encoded, min(components, len(encoded)))
             encoded = encoded @ directions
-        spread = np.sqrt(encoded.var(0).mean())
-        scale = np.full(encoded.shape[1], spread)
+        scale = np.full(encoded.shape[1], np.sqrt(encoded.var(0).sum() / max(encoded.shape[1], 1)))
         if has_length:
             scale = np.append(scale, raw[:, -1].std() / _LENGTH_SCALE)
         return cls(mean, directions, np.where(scale > 1e-12, scale, 1.0))

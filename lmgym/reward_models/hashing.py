@@ -36,7 +36,9 @@ class HashingEncoder(TextEncoder):
 
         words: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"(?u)\w+|[^\w\s]"}
         letters: dict[str, Any] = {"ngram_range": (2, 4), "analyzer": "char_wb"}
-        self._halves = [HashingVectorizer(n_features=_HALF, **kind) for kind in (words, letters)]
+        self._halves: list[Any] = [
+            HashingVectorizer(n_features=_HALF, **kind) for kind in (words, letters)
+        ]
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of texts, shape (n, 1024)."""

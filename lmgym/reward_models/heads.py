@@ -8,6 +8,7 @@ reward orders answers alike (Sun, Shen and Ton, 2025).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -257,6 +258,7 @@ def fit_linear(
 
 def _logistic(examples: Examples, regularisation: float, *, has_bias: bool) -> LinearHead:
     """Logistic regression on soft labels: every row twice, as 1 and as 0."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     n, labels, weights = len(examples), examples.labels, examples.weights
@@ -268,11 +270,14 @@ def _logistic(examples: Examples, regularisation: float, *, has_bias: bool) -> L
         tol=1e-8,
         max_iter=1000,
     )
-    model.fit(
-        np.concatenate([examples.features, examples.features]),
-        np.repeat([1, 0], n),
-        sample_weight=np.concatenate([weights * labels, weights * (1 - labels)]),
-    )
+    with warnings.catch_warnings():
+        # At the optimum Newton's line search finds no better point and warns before it stops.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(
+            np.concatenate([examples.features, examples.features]),
+            np.repeat([1, 0], n),
+            sample_weight=np.concatenate([weights * labels, weights * (1 - labels)]),
+        )
     bias = np.asarray(model.intercept_, np.float64).reshape(-1) if has_bias else np.zeros(1)
     return LinearHead(np.asarray(model.coef_, np.float64), bias)
 

@@ -33,7 +33,7 @@ class TfidfEncoder(TextEncoder):
         >>> encoder = TfidfEncoder()
         >>> encoder.fit(["a good answer", "a bad answer"])
         >>> encoder.encode_texts(["good"]).shape
-        (1, 7)
+        (1, 8)
     """
 
     name = "tfidf"
