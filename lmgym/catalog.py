@@ -1,6 +1,6 @@
 """The worlds that come with the package."""
 
-from lmgym.registry import WORLDS, WorldSpec, register_world
+from lmgym.registry import LEVELS, WORLDS, WorldSpec, register_world
 
 __all__ = ["register_all"]
 
@@ -35,6 +35,12 @@ _WORLDS = (
             "embedded policy, greedy": "0.545 [0.280, 0.787]",
             "demonstrations (bisection)": "1.000",
         },
+    ),
+    WorldSpec(
+        "lmgym/PromptSelect-v0",
+        "lmgym.envs.prompt_select.task:PromptSelectTask",
+        "Choose the prompt under which a question is answered right, from a log of real outcomes.",
+        levels=(*LEVELS, "choice"),
     ),
 )
 
