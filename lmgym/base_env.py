@@ -115,21 +115,17 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         turn = episode.turns[-1]
         info: dict[str, Any] = {"text": turn.text, "n_tokens": turn.n_tokens}
         is_over = episode.verdict is not None
-        if not is_over and not self._schedule.is_dense:
-            return 0.0, False, info
-        transcript = episode.transcript()
         if is_over:
-            if episode.task.has_gold_reward:
-                (transcript,) = with_gold_rewards(episode.task, [transcript])
-                info["gold_reward"] = episode.gold_reward = transcript.gold_reward
-            segment = transcript.segments[0]
-            first = segment.prompt_length
-            info["response_ids"] = segment.ids[first:]
-            info["role_ids"] = segment.role_ids[first:]
-            info["loss_mask"] = segment.loss_mask[first:]
+            first = episode.prompt_length
+            roles, mask = episode.roles_and_mask()
+            info["response_ids"] = tuple(episode.ids[first:])
+            info["role_ids"] = roles[first:]
+            info["loss_mask"] = mask[first:]
             info["verdict"] = str(episode.verdict)
             info["is_success"] = episode.verdict is Verdict.CORRECT
-        return self._pay(transcript, info), is_over, info
+        elif not self._schedule.is_dense:
+            return 0.0, False, info
+        return self._pay(info), is_over, info
 
     def _within_turn(self, ids: Sequence[int]) -> tuple[float, dict[str, Any]]:
         """Reward and info of writing ids that do not end a turn."""
@@ -137,13 +133,20 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         is_step = self._schedule.level is RewardLevel.STEP
         if is_step and not breaks_line(self.episode.renderer, ids).any():
             return 0.0, info
-        return self._pay(self.episode.transcript(), info), info
+        return self._pay(info), info
 
-    def _pay(self, transcript: Transcript, info: dict[str, Any]) -> float:
-        """What is due at the end of a unit."""
-        payment = self._schedule.pay([transcript], [self.episode.n_paid])[0]
-        self.episode.n_paid += len(payment.units)
-        if transcript.verdict is not None:
+    def _pay(self, info: dict[str, Any]) -> float:
+        """What is due at the end of a unit; an episode that is over is graded first."""
+        episode = self.episode
+        is_over = episode.verdict is not None
+        if is_over and episode.task.has_gold_reward:
+            (graded,) = with_gold_rewards(episode.task, [episode.transcript()])
+            info["gold_reward"] = episode.gold_reward = graded.gold_reward
+        payment = self._schedule.pay_rows(
+            [episode.verdict], lambda due: [episode.transcript()], [episode.n_paid]
+        )[0]
+        episode.n_paid += len(payment.units)
+        if is_over:
             info["reward_parts"] = dict(payment.parts)
         if not payment.is_scored:
             info["unscored"] = True
