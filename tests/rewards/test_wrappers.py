@@ -323,6 +323,31 @@ class TestBatch:
             assert transcript.task_id == f"words {len(said)}"
             assert transcript.columns["wanted"] == len(said)
 
+    @pytest.mark.parametrize("mode", MODES)
+    def test_a_play_ends_with_the_last_observation_of_its_own_episode(
+        self, mode: AutoresetMode
+    ) -> None:
+        plays: list[Play] = []
+
+        def keep(play: Play) -> Transcript:
+            plays.append(play)
+            return text_transcript(play)
+
+        inner = SyncVectorEnv([WordsEnv] * 3, autoreset_mode=mode)
+        envs = VectorRewardWrapper(inner, Counting(), keep)
+        envs.reset(seed=0)
+        for _ in range(20):
+            terminations = envs.step(("word",) * 3)[2]
+            if mode is AutoresetMode.DISABLED and terminations.any():
+                envs.reset(options={"reset_mask": terminations})
+        assert len(plays) > 10
+        for play in plays:
+            assert play.info.keys() == {"task_id", "wanted"}
+            wanted = play.info["wanted"]
+            left = [f"{n} left" for n in reversed(range(wanted))]
+            assert play.observations == [f"say {wanted} words", *left]
+
+    @pytest.mark.slow
     def test_environments_in_other_processes_share_the_source_of_this_one(self) -> None:
         source = Counting()
         envs = VectorRewardWrapper(AsyncVectorEnv([WordsEnv, WordsEnv], context="spawn"), source)
@@ -503,6 +528,20 @@ class TestInTurn:
         assert env.rewards == {"agent_0": 2.0, "agent_1": 55.0}  # the last turn, and the outcomes
         assert [len(call) for call in source.calls] == [1, 2]
 
+    def test_what_an_agent_is_told_was_paid_since_its_last_turn(self, make_game: MakeGame) -> None:
+        def turn_by_turn(play: Play) -> Transcript:
+            words = [play.info["words"][action] for action in play.actions]
+            return text_transcript(Play(["?"] * len(words), words))
+
+        env = AECRewardWrapper(make_game(3), Counting(RewardLevel.TURN), turn_by_turn)
+        env.reset(seed=0)
+        told: list[float] = []
+        for agent in env.agent_iter():
+            _, paid, terminated, _, _ = env.last()
+            told += [paid] if agent == "agent_0" else []
+            env.step(None if terminated else len(told))  # no, maybe, great
+        assert told == [0.0, 20.0, 50.0, 50.0 + len("great")]
+
     def test_what_cannot_be_scored_says_so(self, make_game: MakeGame) -> None:
         def unsure(completions: list[str]) -> list[float | None]:
             return [None if "great" in text else 1.0 for text in completions]
@@ -531,5 +570,6 @@ class TestInTurn:
             t.completion_text for t in source.calls[1]
         ]
 
-    def test_pettingzoos_checks_pass(self, make_game: MakeGame) -> None:
-        api_test(AECRewardWrapper(make_game(3), Counting(), read_words), num_cycles=20)
+    @pytest.mark.parametrize("level", [RewardLevel.OUTCOME, RewardLevel.TURN])
+    def test_pettingzoos_checks_pass(self, make_game: MakeGame, level: RewardLevel) -> None:
+        api_test(AECRewardWrapper(make_game(3), Counting(level), read_words), num_cycles=20)

@@ -68,7 +68,6 @@ class AECRewardWrapper(BaseWrapper):  # type: ignore[misc]
         play.act(action)
         self.env.step(action)
         self._cumulative_rewards[agent] = 0.0
-        self._paid.pop(agent, None)
         self._tell(self._payers.pay([agent, *self._ended(agent)]))
 
     def _ended(self, acted: Any) -> list[Any]:
