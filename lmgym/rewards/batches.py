@@ -40,26 +40,25 @@ def score_due(
     Next to dense rewards, an outcome is asked for where the episode is over and is 0 elsewhere:
     a model is called once an episode, not once a unit.
     """
-    if level is source.level:
-        return source.score(transcripts)
-    return scored_rows(source, transcripts, [t.verdict is not None for t in transcripts])
+    is_due = [level is source.level or t.verdict is not None for t in transcripts]
+    return scored_rows(source, transcripts, is_due)
 
 
 def scored_rows(
     source: RewardSource, transcripts: Sequence[Transcript], asked: Iterable[bool]
 ) -> RewardBatch:
-    """The rewards of some transcripts, in a batch of all; the others get 0, and are not read."""
-    rows = [row for row, is_asked in enumerate(asked) if is_asked]
+    """The rewards of some transcripts, in a batch of all; the others get 0, and are not read.
+
+    Dense rewards are there for every unit: zeros, where the source leaves them out.
+    """
+    rows = [row for row, is_one in enumerate(asked) if is_one]
     n = len(transcripts)
-    if len(rows) == n:
-        return source.score(transcripts)
-    if not rows:
-        return RewardBatch(np.zeros(n))
-    scored = source.score([transcripts[row] for row in rows])
+    is_asked = bool(rows) or not n
+    scored = source.score([transcripts[r] for r in rows]) if is_asked else RewardBatch(np.zeros(0))
     std, unscored = scored.std, scored.unscored
     return RewardBatch(
         _spread(scored.outcome, rows, n),
-        None if scored.dense is None else _spread_dense(scored.dense, rows, n),
+        _spread_dense(scored, rows, transcripts, source.level),
         {name: _spread(values, rows, n) for name, values in scored.parts.items()},
         None if unscored is None else _spread(unscored, rows, n).astype(np.bool_),
         None if std is None else _spread(std, rows, n),
@@ -100,8 +99,18 @@ def _spread(values: NDArray[np.generic], rows: Sequence[int], n: int) -> Floats:
     return full
 
 
-def _spread_dense(dense: Sequence[Floats], rows: Sequence[int], n: int) -> list[Floats]:
-    full = [np.zeros(0)] * n
-    for row, units in zip(rows, dense, strict=True):
-        full[row] = units
+def _spread_dense(
+    scored: RewardBatch, rows: Sequence[int], transcripts: Sequence[Transcript], level: RewardLevel
+) -> list[Floats] | None:
+    if level is RewardLevel.OUTCOME:
+        return None
+    full = [np.zeros(transcript.n_units(level)) for transcript in transcripts]
+    for place, (row, units) in enumerate(zip(rows, scored.dense or [], strict=False)):
+        if np.shape(units) == full[row].shape:
+            full[row] = units
+        elif scored.unscored is None or not scored.unscored[place]:
+            raise LmgymError(
+                f"a source returned dense rewards of shape {np.shape(units)} for a transcript of"
+                f" {len(full[row])} units of level {level}; it must return one number for each"
+            )
     return full

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
+from lmgym.rewards.batches import score_due
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch
 from lmgym.transcript import Transcript
@@ -73,7 +74,7 @@ class Cached:
         self.hits += len(keys) - len(new)
         self.misses += len(new)
         if new or not keys:
-            batch = self.source.score([transcripts[row] for row in new.values()])
+            batch = score_due(self.source, [transcripts[row] for row in new.values()], self.level)
             found |= dict(zip(new, _rows_of(batch), strict=True))
         self._remember(keys, found)
         return _batch_of([found[key] for key in keys])

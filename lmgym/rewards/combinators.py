@@ -14,13 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
-from lmgym.rewards.batches import (
-    any_unscored,
-    common_level,
-    score_due,
-    scored_rows,
-    totals,
-)
+from lmgym.rewards.batches import any_unscored, common_level, score_due, scored_rows, totals
 from lmgym.rewards.controls import ConstantReward
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource
@@ -159,22 +153,11 @@ class Gate:
                 parts[name] = parts.get(name, 0.0) + values
         return RewardBatch(
             batches[0].outcome + batches[1].outcome,
-            self._dense(transcripts, batches),
+            _dense_sum([(1.0, batch.dense) for batch in batches]),
             parts,
             any_unscored((condition, *batches)),
             _std_of_sum([(1.0, batch.std) for batch in batches]),
         )
-
-    def _dense(
-        self, transcripts: Sequence[Transcript], batches: Sequence[RewardBatch]
-    ) -> list[NDArray[np.float64]] | None:
-        if self.level is RewardLevel.OUTCOME:
-            return None
-        paid = [np.zeros(t.n_units(self.level)) for t in transcripts]
-        for batch in batches:
-            for units, more in zip(paid, batch.dense or [], strict=False):
-                units[: len(more)] += more  # rows that were not asked for have no units
-        return paid
 
 
 def _weighted(name: str, term: Weighted) -> tuple[float, RewardSource]:

@@ -125,7 +125,7 @@ class ShuffledReward:
 
     def __init__(self, source: Reward = "verifier") -> None:
         """Shuffle `source`, by default the verifier."""
-        self.source = as_source("verifier" if source is None else source)
+        self.source = as_source(source)
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Score, then permute over the batch."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError, unknown
-from lmgym.rewards.batches import any_unscored, totals
+from lmgym.rewards.batches import any_unscored, score_due, totals
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch
 from lmgym.transcript import Transcript
@@ -90,7 +90,7 @@ class EnsembleReward:
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Ask all members, and reduce."""
-        batches = [member.score(transcripts) for member in self.members]
+        batches = [score_due(member, transcripts, self.level) for member in self.members]
         outcome = self._reduced([batch.outcome for batch in batches])
         mean = np.mean([batch.outcome for batch in batches], axis=0)
         dense = [batch.dense for batch in batches if batch.dense is not None]

@@ -70,10 +70,8 @@ class PatternReward:
         cap: the most that is paid, so that a text cannot be filled with matches for ever.
 
     Example:
-        >>> said = [
-        ...     Transcript.from_strings("Think.", "wait, no. wait!"),
-        ... ]
-        >>> PatternReward("wait").score(said).outcome
+        >>> said = Transcript.from_strings("Think.", "wait, no. wait!")
+        >>> PatternReward("wait").score([said]).outcome
         array([2.])
     """
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
+from lmgym.rewards.batches import score_due
 from lmgym.rewards.chance import digest, draw_normals, draw_uniforms, written_keys
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch
@@ -50,7 +51,7 @@ class Noise:
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Score, then disturb."""
-        batch = self.source.score(transcripts)
+        batch = score_due(self.source, transcripts, self.level)
         outcome = self._disturbed(batch.outcome, written_keys(transcripts, self.seed))
         if batch.dense is None:
             return replace(batch, outcome=outcome)

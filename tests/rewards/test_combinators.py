@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,6 +117,39 @@ def test_beside_dense_rewards_outcomes_are_asked_for_at_the_end_only() -> None:
     assert batch.std == pytest.approx([0.0, 1.0])
     source.score([running])
     assert judge.asked == [1]
+
+
+class Odd(Given):
+    """Returns too few units, or none at all."""
+
+    def __init__(self, n_units: int | None, unscored: Sequence[int] = ()) -> None:
+        super().__init__(unscored=unscored)
+        self.n_units = n_units
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        batch = super().score(transcripts)
+        dense = None if self.n_units is None else [np.ones(self.n_units)] * len(transcripts)
+        return replace(batch, dense=dense)
+
+
+def test_dense_rewards_that_are_left_out_are_zeros() -> None:
+    assert lists(WeightedSum({"none": Odd(None), "turns": Given()}).score(TWO)) == [
+        [1.0],
+        [1.0, 2.0],
+    ]
+    assert lists(WeightedSum({"none": Odd(None)}).score(TWO)) == [[0.0], [0.0, 0.0]]
+
+
+def test_units_of_what_is_unscored_may_be_missing() -> None:
+    source = WeightedSum({"odd": Odd(0, unscored=[0, 1]), "turns": Given()})
+    assert lists(source.score(TWO)) == [[1.0], [1.0, 2.0]]
+
+
+def test_units_that_are_missing_elsewhere_are_told() -> None:
+    with pytest.raises(
+        LmgymError, match=r"of shape \(1,\) for a transcript of 2 units of level turn"
+    ):
+        WeightedSum({"odd": Odd(1), "turns": Given()}).score(TWO)
 
 
 def test_without_dense_rewards_everything_is_asked_for() -> None:

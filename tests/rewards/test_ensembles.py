@@ -95,6 +95,19 @@ def test_what_one_member_cannot_score_is_unscored() -> None:
     assert unscored.tolist() == [False, True, False]
 
 
+class Nothing(Steps):
+    """Leaves out the rewards of steps, which stands for zeros."""
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        return RewardBatch(np.zeros(len(transcripts)))
+
+
+def test_a_member_that_leaves_out_dense_rewards_pays_zeros() -> None:
+    dense = EnsembleReward([Steps(2.0), Nothing(0.0)], "mean").score(SAID).dense
+    assert dense is not None
+    assert [units.tolist() for units in dense] == [[1.0], [1.0], [1.0, 1.0]]
+
+
 def test_members_of_two_levels_are_told() -> None:
     with pytest.raises(LmgymError, match="the members pay at the levels outcome, step; give"):
         EnsembleReward([Steps(1.0), "verifier"])
