@@ -37,6 +37,12 @@ _WORLDS = (
         },
     ),
     WorldSpec(
+        "lmgym/Preference-v0",
+        "lmgym.envs.preference.task:PreferenceTask",
+        "Write what a hidden taste prefers, paid by a model of it: over-optimisation can be seen.",
+        has_gold=False,
+    ),
+    WorldSpec(
         "lmgym/PromptSelect-v0",
         "lmgym.envs.prompt_select.task:PromptSelectTask",
         "Choose the prompt under which a question is answered right, from a log of real outcomes.",

@@ -33,6 +33,7 @@ GOLDEN = {
     "lmgym/Copy-v0": "62da9461e801f371",
     "lmgym/GuessNumber-v0": "0d7007c5a76288a7",
     "lmgym/Math-v0": "3dccc73d197b621c",
+    "lmgym/Preference-v0": "a7fba058a1f9b29f",
     "lmgym/PromptSelect-v0": "f1899b37e8c85fb1",
 }
 """Digests of random and of demonstrated episodes; one that changes calls for a new version."""
