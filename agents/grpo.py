@@ -14,13 +14,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.rewards.kl import KLPenalty
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch
 from lmgym.training.advantages import Scale, group_advantages
@@ -29,7 +30,7 @@ from lmgym.training.batches import Batch, batch_transcripts, split_by_tokens, ta
 from lmgym.training.losses import LossKind, LossStats, global_normalizer, merge_stats, policy_loss
 from lmgym.training.session import TrainingSession, require_finite
 
-__all__ = ["GRPOArgs", "GRPOLearner", "train"]
+__all__ = ["GRPOArgs", "GRPOLearner", "frozen_copy", "train"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,11 @@ class GRPOArgs(LearnerArgs):
     clip_high: float | None = None
     """Upper clip of the ratio; by default the one usual for the loss."""
     beta: float = 0.0
-    """Weight of the KL penalty (k3) against the starting policy; 0 keeps no reference."""
+    """Weight of the KL penalty against the starting policy; 0 keeps no reference."""
+    kl_in: Literal["loss", "reward"] = "loss"
+    """Where the penalty stands: in the loss, an id at a time (k3), or in the reward (k1)."""
+    log_kl: bool = False
+    """Log the KL to the starting policy where beta is 0, too; it takes one more forward pass."""
     epochs: int = 1
     """Passes over a batch; more than one needs the clip."""
     minibatches: int = 1
@@ -125,13 +130,14 @@ class GRPOLearner:
     """
 
     def __init__(self, policy: LanguagePolicy, args: GRPOArgs, lr: float, max_tokens: int) -> None:
-        """Make the optimiser, and the reference where the loss needs one."""
+        """Make the optimiser, and the reference where one is needed."""
         self.policy = policy
         self.args = args
         self.max_tokens = max_tokens
         self.parameters = [p for p in policy.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self.parameters, lr, betas=(0.9, 0.95), weight_decay=0.0)
-        self.reference = _frozen_copy(policy) if args.beta > 0 else None
+        self.reference = frozen_copy(policy) if args.beta > 0 or args.log_kl else None
+        self.loss_beta = args.beta if args.kl_in == "loss" else 0.0
 
     def step(self, rollouts: RolloutBatch, update: int) -> dict[str, float]:
         """Learn from a batch of rollouts; returns what to log.
@@ -139,7 +145,7 @@ class GRPOLearner:
         Raises:
             LmgymError: where the loss or its gradient is not finite; the step is not taken then.
         """
-        rewards = torch.tensor(rollouts.rewards)
+        rewards = torch.tensor(self._penalised(rollouts).rewards)
         groups = torch.tensor([t.group_id for t in rollouts.transcripts])
         scored = torch.tensor(rollouts.scored)
         per_episode = group_advantages(rewards, groups, scale=self.args.scale, scored=scored)
@@ -158,7 +164,25 @@ class GRPOLearner:
         self.policy.version += 1
         drawn = batch.target_logprobs[batch.target_mask > 0]
         entropy = float(-drawn.mean())  # of the sampled ids: an unbiased estimate
-        return {"signal": signal, "entropy": entropy, **_mean([s for s in steps if s])}
+        metrics = {"signal": signal, "entropy": entropy, **_mean([s for s in steps if s])}
+        if reference is not None:
+            apart = (batch.target_logprobs - reference) * batch.target_mask
+            kl = float(apart.sum()) / len(kept)  # k1 of whole answers: unbiased, may be below 0
+            metrics |= {"reference_kl": kl, "reference_kl_sqrt": math.sqrt(max(0.0, kl))}
+        return metrics
+
+    def _penalised(self, rollouts: RolloutBatch) -> RolloutBatch:
+        """The rollouts less the KL penalty, where it stands in the reward."""
+        args = self.args
+        if self.reference is None or args.beta == 0 or args.kl_in == "loss":
+            return rollouts
+        penalty = KLPenalty(
+            self.reference,
+            args.beta,
+            temperature=args.temperature,
+            micro_tokens=args.micro_tokens,
+        )
+        return penalty.apply(rollouts)
 
     def _optimize(
         self,
@@ -172,7 +196,7 @@ class GRPOLearner:
         """One optimiser step on some rows of the batch, in micro-batches; what to log of it."""
         args = self.args
         normalizer = global_normalizer(args.loss, batch.target_mask[rows])
-        carries = advantages[rows] != 0 if self.reference is None else torch.ones_like(rows) > 0
+        carries = advantages[rows] != 0 if self.loss_beta == 0 else torch.ones_like(rows) > 0
         rows = rows[carries]  # rows with advantage 0 have no gradient: the same step, sooner
         if not len(rows):
             return {}
@@ -194,7 +218,7 @@ class GRPOLearner:
                 max_completion_length=self.max_tokens,
                 normalizer=normalizer,
                 reference_logprobs=None if reference is None else reference[index, :width],
-                beta=args.beta,
+                beta=self.loss_beta,
             )
             torch.autograd.backward(loss)
             total = total + loss.detach().cpu()
@@ -211,7 +235,6 @@ class GRPOLearner:
             "gradient_norm": float(norm),
             "clip_fraction": merged.clip_fraction,
             "approximate_kl": merged.approximate_kl,
-            "reference_kl": merged.reference_kl,
             "sampler_divergence": divergence / sum(stat.n_tokens for stat in stats),
         }
 
@@ -235,7 +258,8 @@ class GRPOLearner:
         return found
 
 
-def _frozen_copy(policy: LanguagePolicy) -> LanguagePolicy:
+def frozen_copy(policy: LanguagePolicy) -> LanguagePolicy:
+    """A policy of the same weights, which nothing trains."""
     return LanguagePolicy(copy.deepcopy(policy.model).requires_grad_(False), policy.renderer)
 
 

@@ -53,6 +53,7 @@ REWARD_ARGUMENTS: dict[str, str] = {"pattern": "REGEX", "rm": "DIR", "dpo": "POL
 
 AGENTS: dict[str, str] = {
     "grpo": "lmgym.agents.grpo:GRPOArgs",
+    "best-of-n": "lmgym.agents.best_of_n:BestOfNArgs",
     "sft": "lmgym.agents.sft:SFTArgs",
     "sb3-ppo": "lmgym.agents.sb3_ppo:SB3PPOArgs",
     "sb3-maskable-ppo": "lmgym.agents.sb3_maskable_ppo:SB3MaskablePPOArgs",

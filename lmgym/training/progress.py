@@ -24,6 +24,7 @@ __all__ = ["Sample", "TrainingDisplay", "visible"]
 
 _SHOWN: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("reward", "reward", "{:.3f}".format),
+    ("gold_reward", "gold", "{:.3f}".format),
     ("accuracy", "accuracy", "{:.1%}".format),
     ("validation/greedy", "validation greedy", "{:.1%}".format),
     ("validation/pass@1", "sampled", "{:.1%}".format),

@@ -83,6 +83,8 @@ class TrainingSession(BaseSession):
             numbers["reward"] = float(batch.rewards[scored].mean())
             parts = batch.parts.items()
             numbers |= {f"reward/{name}": float(part[scored].mean()) for name, part in parts}
+        if batch.gold_rewards is not None:
+            numbers["gold_reward"] = float(batch.gold_rewards.mean())
         self.log_numbers(numbers, shown_samples(batch))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from lmgym.agents.grpo import GRPOArgs, GRPOLearner, train
 from lmgym.errors import LmgymError
 from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.rewards.kl import sequence_kl
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.training.losses import LossKind
@@ -78,6 +79,51 @@ def test_a_kl_penalty_holds_the_policy_back() -> None:
         return float(moved.abs().mean())
 
     assert distance(held) < 0.5 * distance(free)
+
+
+@pytest.mark.learning
+@pytest.mark.parametrize("kl_in", ["loss", "reward"])
+def test_the_logged_kl_grows_as_the_penalty_shrinks(kl_in: Literal["loss", "reward"]) -> None:
+    distances = []
+    for beta in (0.0, 0.02, 1.0):
+        args = GRPOArgs(beta=beta, kl_in=kl_in, log_kl=True)
+        policy = new_policy(16, 1, 0)
+        learner = GRPOLearner(policy, args, 0.02, 4)
+        metrics = [learner.step(rollouts(policy, update), update) for update in range(25)]
+        assert metrics[0]["reference_kl"] == pytest.approx(0, abs=1e-4)
+        distances.append(metrics[-1]["reference_kl"])
+    assert distances[0] > distances[1] > 2 * distances[2]
+
+
+def test_the_kl_is_the_mean_log_ratio_of_whole_answers() -> None:
+    policy = new_policy(16, 1, 0)
+    learner = GRPOLearner(policy, GRPOArgs(log_kl=True), 0.02, 4)
+    for update in range(3):
+        learner.step(rollouts(policy, update), update)
+    batch = rollouts(policy, 7)
+    expected = sequence_kl(batch.transcripts, new_policy(16, 1, 0)).k1.mean()
+    metrics = learner.step(batch, 3)
+    assert metrics["reference_kl"] == pytest.approx(expected, abs=1e-4)
+    assert metrics["reference_kl_sqrt"] == pytest.approx(max(0, expected) ** 0.5, abs=1e-4)
+
+
+def test_a_penalty_in_the_reward_moves_the_advantages() -> None:
+    def weights(beta: float) -> list[torch.Tensor]:
+        policy = new_policy(16, 1, 0)
+        learner = GRPOLearner(policy, GRPOArgs(beta=beta, kl_in="reward", log_kl=True), 0.02, 4)
+        for update in range(2):  # in the first, policy and reference are one
+            learner.step(rollouts(policy, update), update)
+        return list(policy.model.parameters())
+
+    same = zip(weights(0.0), weights(0.0), strict=True)
+    assert all(torch.equal(a, b) for a, b in same)
+    assert any(not torch.equal(a, b) for a, b in zip(weights(0.0), weights(5.0), strict=True))
+
+
+def test_without_a_penalty_no_reference_is_kept() -> None:
+    learner = GRPOLearner(new_policy(16, 1, 0), GRPOArgs(), 0.02, 4)
+    assert learner.reference is None
+    assert "reference_kl" not in learner.step(rollouts(learner.policy, 0), 0)
 
 
 def test_shuffled_rewards_teach_nothing() -> None:
@@ -165,6 +211,12 @@ def test_training_leaves_a_complete_run_folder(small: dict[str, Any]) -> None:
     assert [row["step"] for row in rows] == [0, 1, 2, 3]
     assert set(rows[3]) == {"step", "seconds", "validation/greedy", "validation/pass@1"}
     assert {"reward", "accuracy", "entropy", "tokens_per_second", "signal"} <= set(rows[0])
+
+
+def test_the_gold_reward_of_a_world_is_logged_beside_the_reward(small: dict[str, Any]) -> None:
+    args = GRPOArgs(**small, updates=1, log_kl=True)
+    row = read_metrics(train(args, "lmgym/Preference-v0", {}, varied))[0]
+    assert {"reward", "gold_reward", "reference_kl", "reference_kl_sqrt"} <= set(row)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.7])
