@@ -247,7 +247,8 @@ class Episode:
         roles, mask = self.roles_and_mask()
         course, opening = self._course, self._course.opening
         ids, turns = tuple(self.ids), tuple(course.turns)
-        draft_start = course.turn_start if self.verdict is None else self.length
+        start = course.turn_start if self.verdict is None else self.length
+        draft = self.renderer.decode(ids[start:]) if start < self.length else ""
         segment = Segment(
             ids,
             roles,
@@ -255,7 +256,7 @@ class Episode:
             course.prompt_length,
             turns,
             self._aligned_logprobs(mask),
-            steps=steps_of(self.renderer, ids, mask, turns, draft_start),
+            steps=steps_of(self.renderer, ids, mask, turns, (start, draft)),
         )
         return Transcript(
             tuple(course.messages),
@@ -267,7 +268,7 @@ class Episode:
             group_id=group_id,
             columns=opening.columns,
             gold_reward=self.gold_reward,
-            draft=self.renderer.decode(ids[draft_start:]) if draft_start < len(ids) else "",
+            draft=draft,
         )
 
     def roles_and_mask(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

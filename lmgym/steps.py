@@ -45,7 +45,7 @@ def steps_of(
     ids: Sequence[int],
     mask: Sequence[int],
     turns: Sequence[Turn],
-    draft_start: int,
+    draft: tuple[int, str],
 ) -> tuple[Step, ...]:
     """The finished steps of an episode.
 
@@ -54,7 +54,7 @@ def steps_of(
         ids: of the episode, shape (T,).
         mask: 1 where the agent drew the id, shape (T,).
         turns: the agent's finished messages.
-        draft_start: where an unfinished message begins; T where there is none.
+        draft: where an unfinished message begins, and its text.
     """
     steps: list[Step] = []
     for turn in turns:
@@ -62,8 +62,9 @@ def steps_of(
             steps += _lines(renderer, ids, mask, turn.start, turn.end, is_ended=True)
         else:
             steps.append(Step(turn.start, turn.end, turn.text))
-    if draft_start < len(ids):
-        steps += _lines(renderer, ids, mask, draft_start, len(ids), is_ended=False)
+    start, text = draft
+    if "\n" in text:
+        steps += _lines(renderer, ids, mask, start, len(ids), is_ended=False)
     return tuple(steps)
 
 

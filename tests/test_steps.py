@@ -32,8 +32,11 @@ def steps(written: Sequence[int], *, is_over: bool = True, n_prefix: int = 0) ->
     """The steps of one message, or of a draft."""
     ids, renderer = [*written], DoubleBreaks()
     mask = [0] * n_prefix + [1] * (len(ids) - n_prefix)
-    turn = Turn("agent_0", 0, len(ids), renderer.decode(ids), len(ids), is_over)
-    return steps_of(renderer, ids, mask, [turn] if is_over else [], len(ids) if is_over else 0)
+    text = renderer.decode(ids)
+    turn = Turn("agent_0", 0, len(ids), text, len(ids), is_over)
+    if is_over:
+        return steps_of(renderer, ids, mask, [turn], (len(ids), ""))
+    return steps_of(renderer, ids, mask, [], (0, text))
 
 
 @given(st.lists(st.sampled_from([*b"ab \n", 262, 0xC3]), max_size=8))

@@ -183,8 +183,9 @@ class EpisodeBatch:
         length = int(self.buffers.lengths[row, 0])
         roles, mask = self._roles_and_mask(row, course, length)
         ids = tuple(self.buffers.tokens[row, :length].tolist())
-        draft_start = int(self._turn_starts[row]) if self.verdict(row) is None else length
-        steps = steps_of(self.renderer, ids, mask, course.turns, draft_start)
+        start = int(self._turn_starts[row]) if self.verdict(row) is None else length
+        draft = self.renderer.decode(ids[start:]) if start < length else ""
+        steps = steps_of(self.renderer, ids, mask, course.turns, (start, draft))
         segment = Segment(ids, roles, mask, course.prompt_length, course.turns, steps=steps)
         return Transcript(
             course.messages,
@@ -196,7 +197,7 @@ class EpisodeBatch:
             group_id=row // self.prompts.group_size,
             columns=opening.columns,
             gold_reward=self.accounts.gold_rewards[row],
-            draft=self.renderer.decode(ids[draft_start:]) if draft_start < length else "",
+            draft=draft,
         )
 
     def render(self, row: int) -> str:
