@@ -199,7 +199,7 @@ def run_in_background(coroutine: Coroutine[Any, Any, R]) -> R:
         LmgymError: when called from that loop, which would wait for itself.
     """
     loop = _loop(os.getpid())
-    if asyncio._get_running_loop() is loop:
+    if _is_running_in(loop):
         coroutine.close()
         raise LmgymError(
             "an asynchronous reward was scored inside another one; await its function instead"
@@ -210,6 +210,13 @@ def run_in_background(coroutine: Coroutine[Any, Any, R]) -> R:
     except BaseException:  # an interrupt of the waiting thread among them
         waiting.cancel()
         raise
+
+
+def _is_running_in(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:  # this thread has none
+        return False
 
 
 @cache

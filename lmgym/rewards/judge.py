@@ -10,7 +10,7 @@ A judge costs a model call an episode; `Cached(LLMJudge(...))` asks once for eac
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import combinations
 from string import Formatter
@@ -300,7 +300,7 @@ class _Asking:
         answers = dict(zip(different, self._chat.answer(different), strict=True))
         return [answers[conversation] for conversation in asked]
 
-    def read(self, results: Any) -> list[float | None]:
+    def read(self, results: Iterable[float | None]) -> list[float | None]:
         """The results, those that are None counted."""
         listed = list(results)
         self.n_unread += listed.count(None)
@@ -344,7 +344,7 @@ def _round_robin(transcripts: Sequence[Transcript]) -> list[_Duel]:
     return duels
 
 
-def _two(winners: Any) -> tuple[float | None, float | None]:
+def _two(winners: Iterator[float | None]) -> tuple[float | None, float | None]:
     return next(winners), next(winners)
 
 
