@@ -29,7 +29,7 @@ class LengthReward:
 
     Args:
         unit: "tokens", the ids that the agent drew, its message ends included; or "characters"
-            of its messages.
+            of its messages and its draft.
         target: the length to meet.
         limit: the longest that is not punished in full.
         buffer: over how many the punishment sets in, from 0 to `limit`.
@@ -111,7 +111,7 @@ def _tokens(transcript: Transcript) -> int:
 
 def _characters(transcript: Transcript) -> int:
     said = transcript.messages[transcript.n_opening :]
-    return sum(len(m.content) for m in said if m.role is Role.ASSISTANT)
+    return len(transcript.draft) + sum(len(m.content) for m in said if m.role is Role.ASSISTANT)
 
 
 def _check(target: float | None, limit: float | None, buffer: float) -> None:

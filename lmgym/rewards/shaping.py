@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.rewards.batches import common_level, score_due
-from lmgym.rewards.names import read_reward
+from lmgym.rewards.names import as_source, read_reward
 from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource
 from lmgym.rewards.units import Decode, prefixes
 from lmgym.transcript import Transcript
@@ -33,7 +33,7 @@ class PotentialShaping:
     in `Cached`.
 
     Args:
-        phi: a source, whose outcome is the potential; or a function of transcripts.
+        phi: a source or its name, whose outcome is the potential; or a function of transcripts.
         source: what is paid besides; by default nothing.
         gamma: the learner's discount of a unit.
         level: what a unit is: a turn, a step or a token.
@@ -56,7 +56,7 @@ class PotentialShaping:
 
     def __init__(
         self,
-        phi: RewardSource | Potential,
+        phi: RewardSource | str | Potential,
         source: Reward = None,
         *,
         gamma: float = 1.0,
@@ -70,12 +70,13 @@ class PotentialShaping:
         if not 0 < gamma <= 1:
             raise LmgymError(f"gamma={gamma} is no discount; give a number above 0 and up to 1")
         self.level = RewardLevel(level)
-        self.is_causal: bool = getattr(phi, "is_causal", True)
+        self.phi = as_source(phi) if isinstance(phi, str) else phi
+        self.is_causal: bool = getattr(self.phi, "is_causal", True)
         self.source = read_reward(source)
         if self.source is not None:
             common_level([self, self.source])
             self.is_causal &= self.source.is_causal
-        self.phi, self.gamma, self.decode = phi, gamma, decode
+        self.gamma, self.decode = gamma, decode
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Score with the source, and add the differences of the potential."""

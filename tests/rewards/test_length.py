@@ -35,8 +35,8 @@ def test_a_transcript_without_ids_has_no_tokens() -> None:
 
 def test_characters_are_those_of_all_messages_of_the_agent() -> None:
     roles = (Role.USER, Role.ASSISTANT, Role.USER, Role.ASSISTANT)
-    said = Transcript(tuple(Message(role, "abc") for role in roles))
-    assert LengthReward("characters").score([said]).outcome.tolist() == [6.0]
+    said = Transcript(tuple(Message(role, "abc") for role in roles), draft="x")
+    assert LengthReward("characters").score([said]).outcome.tolist() == [7.0]
 
 
 def test_a_target_is_missed_on_both_sides() -> None:

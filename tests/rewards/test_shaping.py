@@ -228,8 +228,16 @@ def test_a_source_can_be_the_potential_and_be_remembered() -> None:
         batch = shaping.score([said])
         assert batch.outcome.tolist() == [1.0]
         assert batch.dense is not None
-        assert batch.dense[0].tolist() == [0.0, 0.0]
+        assert batch.dense[0].tolist() == [3.0, -3.0]
     assert (phi.misses, phi.hits) == (3, 3)
+
+
+def test_a_potential_can_be_named() -> None:
+    shaping = PotentialShaping("length:characters", level="step")
+    running = Transcript((Message(Role.USER, "?"),), draft="ab\nc\n")
+    dense = shaping.score([running]).dense
+    assert dense is not None
+    assert dense[0].tolist() == [3.0, 2.0]
 
 
 class Silent:
