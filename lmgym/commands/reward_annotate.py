@@ -15,7 +15,6 @@ from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file
-from lmgym.commands.reward_data import progress
 from lmgym.commands.worlds import find_world_here, world_arguments
 from lmgym.errors import LmgymError, unknown
 from lmgym.factory import make_task
@@ -95,7 +94,7 @@ _DESCRIPTION = (
 
 def _given(options: Sequence[str], name: str) -> str | None:
     """The value of an option before the options are parsed, since it says which there are."""
-    for word, following in zip(options, [*options[1:], None], strict=True):
+    for word, following in zip(options, [*options[1:], None], strict=False):
         if word == name:
             return following
         if word.startswith(f"{name}="):
@@ -167,9 +166,7 @@ def _chosen(
     from lmgym.reward_models import load_reward_model
 
     model = load_reward_model(args.reward_model or "")
-    with progress() as tell:
-        differences, weights = _differences(model, candidates, args.rule)
-        tell("candidates", 1, 1)
+    differences, weights = _differences(model, candidates, args.rule)
     known = _differences(model, labelled, args.rule)[0] if labelled else None
     rows = acquire(args.rule, differences, n, rng, weights=weights, labelled=known)
     return candidates.select(rows)
