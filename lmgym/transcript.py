@@ -174,8 +174,10 @@ class Transcript:
 
         Without ids a step ends at each line break and with each message.
         """
-        if self.segments or level == "token":
-            return sum(len(segment.unit_ends(level)) for segment in self.require_ids())
+        if level == "token":
+            return self.n_tokens
+        if self.segments:
+            return sum(len(segment.unit_ends(level)) for segment in self.segments)
         said = [m.content for m in self.messages[self.n_opening :] if m.role is Role.ASSISTANT]
         n_breaks = sum(text.count("\n") for text in (*said, self.draft))
         return {"turn": len(said), "step": len(said) + n_breaks}.get(level, 0)

@@ -18,6 +18,7 @@ from lmgym.rewards.schedule import RewardSchedule
 from lmgym.transcript import Transcript, conversation_text
 from lmgym.vector.arguments import VectorArgs
 from lmgym.vector.batched_spaces import batched_space
+from lmgym.vector.boundaries import rows_at_boundary
 from lmgym.vector.buffers import Rows
 from lmgym.vector.episodes import EpisodeBatch
 from lmgym.vector.infos import InfoColumns, batched_infos, infos_by_row
@@ -142,8 +143,7 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
         try:
             turned = self._write(actions, self._waiting)
             is_written = True
-            due = self.batch.at_boundary(turned, self._waiting, self._n_written())
-            return self._complete(turned, due, self._waiting)
+            return self._complete(turned, self._due(turned), self._waiting)
         except BaseException as error:
             if is_written or not isinstance(error, LmgymError):  # else it was refused as it is
                 self._require_reset(self._every)
@@ -229,6 +229,14 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
     @abstractmethod
     def _final_observations(self, rows: Rows) -> dict[int, Any]:
         """The observations of some rows, each as a single environment returns it."""
+
+    def _due(self, turned: Rows) -> Rows:
+        """The rows that are paid something, those whose turn ended among them."""
+        batch = self.batch
+        if not batch.schedule.pays_within_turns:
+            return turned
+        level, n_new = batch.schedule.level, self._n_written()
+        return rows_at_boundary(level, turned, self._waiting, batch.buffers, batch.renderer, n_new)
 
     def _n_written(self) -> int | NDArray[np.int64]:
         """How many ids each row was given, where a step may write some without ending a turn."""

@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lmgym.episode import Episode, check_room
 from lmgym.errors import LmgymError
 from lmgym.rewards.schedule import Payment, RewardSchedule
-from lmgym.rewards.source import RewardLevel
-from lmgym.steps import breaks_line, steps_of
+from lmgym.steps import steps_of
 from lmgym.task import ROLE_IDS, Message, Opening, Reply, Role, Verdict
 from lmgym.transcript import (
     AGENT,
@@ -213,26 +211,6 @@ class EpisodeBatch:
         stop = next((n for n, i in enumerate(ids[:room], 1) if i in ends), room)
         self.buffers.write(row, list(ids[:stop]))
 
-    def at_boundary(
-        self, turned: Rows, waiting: Rows | None, n_new: int | NDArray[np.int64]
-    ) -> Rows:
-        """The rows that are paid: those whose turn ended, and those that finished a step or an id.
-
-        Args:
-            turned: rows whose turn ended.
-            waiting: rows that were not written to.
-            n_new: how many ids were, for all rows or each, shape (N,).
-        """
-        if not self.schedule.pays_within_turns:
-            return turned
-        is_due = np.ones(self.n_rows, np.bool_)
-        if self.schedule.level is RewardLevel.STEP:
-            is_due = self._holds_new_break(n_new)
-        if waiting is not None:
-            is_due[waiting] = False
-        is_due[turned] = True
-        return is_due.nonzero()[0]
-
     def finish(self, turned: Rows, due: Rows) -> Finished:
         """End the turns of some rows: replies, verdicts and rewards, in one batch.
 
@@ -259,18 +237,6 @@ class EpisodeBatch:
         if unscored:
             infos.append(InfoColumns(due[unscored], {"unscored": [True] * len(unscored)}))
         return Finished([payment.reward for payment in payments], over_rows, infos)
-
-    def _holds_new_break(self, n_new: int | NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether one of the last ids of each row holds a line break."""
-        lengths = self.buffers.lengths[:, 0]
-        n_new = np.broadcast_to(n_new, lengths.shape)
-        holds = np.zeros(self.n_rows, np.bool_)
-        for back in range(1, int(n_new.max(initial=0)) + 1):
-            rows = (n_new >= back).nonzero()[0]
-            holds[rows] |= breaks_line(
-                self.renderer, self.buffers.tokens[rows, lengths[rows] - back]
-            )
-        return holds
 
     def fork(self, sources: Rows, targets: Rows) -> None:
         """Make `targets` copies of `sources`, their random state included."""
