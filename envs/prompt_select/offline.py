@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
+from lmgym.preferences.pairs import Trial
 from lmgym.reward_models.features import Projection
 from lmgym.reward_models.heads import Examples, fit_linear
 
 from .task import PromptSelectTask
 
-__all__ = ["PromptChooser", "fit_chooser", "outcomes_of"]
+__all__ = ["PromptChooser", "fit_chooser", "logged_trials", "outcomes_of"]
 
 Array = NDArray[np.float64]
 
@@ -113,6 +114,25 @@ def outcomes_of(task: PromptSelectTask, split: str) -> Array:
         array([1., 0., 1., 0.])
     """
     return np.array([question.outcomes for question in task.questions(split)], np.float64)
+
+
+def logged_trials(task: PromptSelectTask, split: str) -> list[Trial]:
+    """The log as answers with labels, K for each question in its order, for `fit_reward_model`.
+
+    A reward model of them pays what an agent of this world says: its question is the opening, its
+    answer the number of a prompt.
+
+    Example:
+        >>> from lmgym.factory import make_task
+        >>> trials = logged_trials(make_task("lmgym/PromptSelect-v0"), "test")
+        >>> [(trial.transcript.completion_text, trial.label) for trial in trials[:2]]
+        [('0', 1.0), ('1', 0.0)]
+    """
+    return [
+        Trial.of(task.messages(question), choice, label, task_id=question.address)
+        for question in task.questions(split)
+        for choice, label in zip(task.choices, question.outcomes, strict=True)
+    ]
 
 
 def _heads(features: Array, outcomes: Array, penalty: float) -> tuple[Array, Array]:

@@ -140,14 +140,19 @@ class PromptSelectTask(Task[LoggedQuestion]):
             )
         return questions
 
+    def messages(self, question: LoggedQuestion) -> tuple[Message, Message]:
+        """What the agent reads: the prompts by number, and the question."""
+        return self._instruction, Message(Role.USER, question.text)
+
     def _open(self, question: LoggedQuestion) -> Opening[LoggedQuestion]:
-        messages = (self._instruction, Message(Role.USER, question.text))
         columns = {
             "question": question.text,
             "prompts": self.log.prompts,
             "outcomes": question.outcomes,
         }
-        return Opening(question, messages, question.address, self.demonstrate(question), columns)
+        return Opening(
+            question, self.messages(question), question.address, self.demonstrate(question), columns
+        )
 
 
 def _load(args: PromptSelectArgs) -> TrialLog:

@@ -12,11 +12,11 @@ import pytest
 
 from lmgym.envs.prompt_select.generated import CHANCES, generated_log
 from lmgym.envs.prompt_select.logs import LoggedQuestion, TrialLog
-from lmgym.envs.prompt_select.offline import fit_chooser, outcomes_of
+from lmgym.envs.prompt_select.offline import fit_chooser, logged_trials, outcomes_of
 from lmgym.envs.prompt_select.task import PromptSelectTask
 from lmgym.errors import LmgymError
 from lmgym.factory import make_task
-from lmgym.reward_models import make_encoder
+from lmgym.reward_models import FitArgs, fit_reward_model, make_encoder
 from lmgym.task import Task, Verdict
 from lmgym.testing import CHECKS, run_check
 
@@ -266,6 +266,25 @@ def test_the_offline_learner_beats_the_best_prompt_of_the_generated_log() -> Non
     chosen = fit_chooser(features("train"), seen, RNG(0)).choose(features("test"))
     value = outcomes[np.arange(len(chosen)), chosen].mean()
     assert value > outcomes[:, seen.mean(0).argmax()].mean() + 0.2
+
+
+@pytest.mark.slow
+def test_a_reward_model_of_the_trials_knows_the_best_answers() -> None:
+    task = task_of()
+    args = FitArgs(
+        head="mlp",
+        objective="classification",
+        inputs="conversation",
+        components=None,
+        length=False,
+        regularisation=100.0,
+    )
+    model = fit_reward_model(logged_trials(task, "train"), args)
+    trials, outcomes = logged_trials(task, "test"), outcomes_of(task, "test")
+    assert [trial.label for trial in trials] == outcomes.ravel().tolist()
+    scores = model.score([trial.transcript for trial in trials]).outcome.reshape(outcomes.shape)
+    value = outcomes[np.arange(len(scores)), scores.argmax(1)].mean()
+    assert value > _best_fixed() + 0.2
 
 
 @pytest.mark.learning
