@@ -30,7 +30,7 @@ class EmbeddingCache:
     processes may use one folder: at worst they encode a text twice.
 
     Args:
-        folder: made when the first encoding is written.
+        folder: made when the first encoding is written; None keeps encodings in memory only.
 
     Example:
         >>> import tempfile
@@ -40,10 +40,10 @@ class EmbeddingCache:
         (2, 1024)
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path | None) -> None:
         """Read nothing yet."""
-        self.folder = Path(folder)
-        if self.folder.exists() and not self.folder.is_dir():
+        self.folder = None if folder is None else Path(folder)
+        if self.folder is not None and self.folder.exists() and not self.folder.is_dir():
             raise LmgymError(f"{str(folder)!r} is a file; give a folder for the encodings")
         self._known: dict[str, dict[bytes, NDArray[np.float32]]] = {}
 
@@ -71,19 +71,24 @@ class EmbeddingCache:
         """What the folder holds of an encoder."""
         if encoder.fingerprint not in self._known:
             found: dict[bytes, NDArray[np.float32]] = {}
-            for file in sorted(self._place(encoder).glob("*.safetensors")):
+            place = self._place(encoder)
+            for file in [] if place is None else sorted(place.glob("*.safetensors")):
                 found.update(_read_shard(file, encoder.size))
             self._known[encoder.fingerprint] = found
         return self._known[encoder.fingerprint]
 
     def _write(self, encoder: Encoder, keys: list[bytes], vectors: NDArray[np.float32]) -> None:
         place = self._place(encoder)
+        if place is None:
+            return
         place.mkdir(parents=True, exist_ok=True)
         table = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), _KEY_BYTES)
         file = place / f"{uuid.uuid4().hex}.safetensors"
         write_tensors(file, {"keys": table, "vectors": vectors})
 
-    def _place(self, encoder: Encoder) -> Path:
+    def _place(self, encoder: Encoder) -> Path | None:
+        if self.folder is None:
+            return None
         return self.folder / hashlib.sha256(encoder.fingerprint.encode()).hexdigest()[:16]
 
 

@@ -12,7 +12,7 @@ from lmgym.errors import LmgymError
 from lmgym.reward_models.arguments import FitArgs
 from lmgym.reward_models.cache import CachedEncoder, EmbeddingCache, Progress
 from lmgym.reward_models.encoder import FittedEncoder, make_encoder
-from lmgym.reward_models.features import EncodesTexts, Projection
+from lmgym.reward_models.features import Projection
 from lmgym.reward_models.head_model import HeadRewardModel
 from lmgym.reward_models.heads import LinearHead, MlpHead
 from lmgym.reward_models.model import RewardModel
@@ -39,7 +39,7 @@ def fit_reward_model(
         data: what is learned from.
         args: how; `FitArgs()` where none are given.
         validation: what the regularisation is chosen on; by default parts of `data`, by prompt.
-        cache: where encodings are kept; a folder or an `EmbeddingCache`.
+        cache: where encodings are kept, a folder or an `EmbeddingCache`; None keeps none.
         on_progress: called with what is done, how much of it, and of how much.
 
     Raises:
@@ -59,21 +59,32 @@ def fit_reward_model(
             "the validation data and the training data are of two kinds, pairs and trials; give"
             " both of one kind"
         )
+    model: RewardModel
     if args.head == "transformer":
         from lmgym.reward_models.transformer import fit_transformer
 
         model = fit_transformer(labelled, args, validation=held_out, on_progress=on_progress)
-        model.data_fingerprint = getattr(data, "fingerprint", "")
-        return model
+    else:
+        store = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
+        model = _fit_on_encodings(labelled, held_out, args, store, on_progress)
+    model.data_fingerprint = getattr(data, "fingerprint", "")
+    return model
+
+
+def _fit_on_encodings(
+    data: Labelled,
+    validation: Labelled | None,
+    args: FitArgs,
+    cache: EmbeddingCache,
+    on_progress: Progress | None,
+) -> HeadRewardModel:
+    """A head on a frozen encoder, its rewards standardised on the training answers."""
     encoder = make_encoder(args.encoder, dtype=args.dtype, device=args.device)
     if isinstance(encoder, FittedEncoder):
-        encoder.fit([transcript.completion_text for transcript in labelled.transcripts])
-    reader: EncodesTexts = encoder
-    if cache is not None:
-        cache = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
-        reader = CachedEncoder(encoder, cache, on_progress)
-    train = Table.of(labelled, reader, args.inputs)
-    tuning = None if held_out is None else Table.of(held_out, reader, args.inputs)
+        encoder.fit([transcript.completion_text for transcript in data.transcripts])
+    reader = CachedEncoder(encoder, cache, on_progress)
+    train = Table.of(data, reader, args.inputs)
+    tuning = None if validation is None else Table.of(validation, reader, args.inputs)
     projection, head, figures = fit_head(train, args, tuning)
     rewards = head.rewards(projection.apply(train.answers))  # (K, sides * n)
     spread = rewards.std(1)
@@ -88,7 +99,6 @@ def fit_reward_model(
         reduce=args.reduce,
         coefficient=args.coefficient,
         figures=figures,
-        data_fingerprint=getattr(data, "fingerprint", ""),
     )
 
 

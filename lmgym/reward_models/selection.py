@@ -66,7 +66,7 @@ def choose_regularisation(
         rows, tested = train.features(projection), held_out.features(projection)
         heads = [one_head(rows, tested, args, strength, rng) for strength in grid]
         share = len(held_out) / sum(len(part) for _, part in folds)
-        losses += [share * held_out_loss(head, tested) for head in heads]
+        losses += [share * held_out_loss(head, tested, args.objective) for head in heads]
         accuracies += [share * accuracy(head, tested) for head in heads]
     best = int(losses.argmin())
     return grid[best], {
@@ -75,8 +75,10 @@ def choose_regularisation(
     }
 
 
-def held_out_loss(head: Head, rows: Rows) -> float:
-    """The weighted mean cross-entropy of rows that were held out, of the mean of the members."""
+def held_out_loss(head: Head, rows: Rows, objective: str) -> float:
+    """The weighted mean cross-entropy of rows that were held out, as the objective sees them."""
+    if isinstance(rows, Comparisons) and objective == "classification":
+        rows = rows.examples()
     if isinstance(rows, Comparisons):
         logits = head.rewards(rows.chosen).mean(0) - head.rewards(rows.rejected).mean(0)
         labels = rows.probabilities
