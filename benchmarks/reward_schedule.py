@@ -1,10 +1,10 @@
-"""What rule rewards cost in batches of `lmgym/Math-v0`, and how often a reward is asked.
+"""What rewards cost in batches of `lmgym/Math-v0` by what they are given for, and how often asked.
 
 The batches differ in nothing but `reward=`. Costs are CPU time above that of `reward=None`, a
 sub-environment step, taken in turn and subtracted round by round. The ids are random, one in
-sixteen the end of the text; all other arguments are the defaults. Rewards of turns, steps and ids
-have no bar: they are paid by a source that does nothing but read what is told it, so that their
-line is the price of telling it.
+sixteen the end of the text; all other arguments are the defaults. Besides rules there are sources
+of every level that do nothing but count the units they are shown, so that their line is the price
+of showing them. Ids are shown at every step, each time with all that came before; they have no bar.
 
 Calls are counted at every level of reward and in every autoreset mode: the most in one step.
 """
@@ -26,14 +26,7 @@ from measuring import Claim, Costs, MeasuringArgs, claimed, in_turn, numbers, sh
 
 WORLD, END_SHARE = "lmgym/Math-v0", 1 / 16
 NONE = "none"
-RULES = (
-    "verifier",
-    "inverted",
-    "length",
-    "random",
-    "pattern:[0-9]+",
-    "verifier + 0.2*pattern:[0-9]+ - 0.001*length",
-)
+RULES = ("verifier", "verifier + 0.2*pattern:[0-9]+ - 0.001*length")
 BAR = 5.0
 """Microseconds a sub-environment step that a rule reward may cost."""
 
@@ -121,11 +114,12 @@ def _most_calls(
 
 def cost_claims(costs: Mapping[str, Costs]) -> Iterable[Claim]:
     """What each reward costs above none."""
+    without_bar = (_read(RewardLevel.TOKEN),)
     for place, kinds in costs.items():
         for name, values in kinds.items():
             if name != NONE:
                 above = [(a - b) / 1e3 for a, b in zip(values, kinds[NONE], strict=True)]
-                bar = BAR if name in RULES else None
+                bar = None if name in without_bar else BAR
                 yield Claim(f"{place}, {name}", above, "\u00b5s", most=bar)
 
 
