@@ -45,10 +45,16 @@ REWARDS: dict[str, str] = {
     "shuffled": "lmgym.rewards.controls:ShuffledReward",
     "rm": "lmgym.reward_models.loading:load_reward_model",
     "dpo": "lmgym.rewards.implicit:load_dpo_reward",
+    "judge": "lmgym.rewards.judge:load_judge",
 }
 """Reward sources by name: called with nothing, or with the text behind the name's colon."""
 
-REWARD_ARGUMENTS: dict[str, str] = {"pattern": "REGEX", "rm": "DIR", "dpo": "POLICY"}
+REWARD_ARGUMENTS: dict[str, str] = {
+    "pattern": "REGEX",
+    "rm": "DIR",
+    "dpo": "POLICY",
+    "judge": "POLICY",
+}
 """What has to stand behind the names of some reward sources."""
 
 AGENTS: dict[str, str] = {

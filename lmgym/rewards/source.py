@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -78,6 +78,9 @@ class VerdictSource(RewardSource, Protocol):
         ...
 
 
-Reward = str | RewardSource | Callable[..., Sequence[float | None]] | None
-"""What `reward=` takes: a registered name, a source, a function of prompts and completions, or
-None for the MDP without a reward."""
+Rewards = Sequence[float | None]
+"""What a function pays: one number for each completion, None where it cannot say."""
+
+Reward = str | RewardSource | Callable[..., Rewards | Awaitable[Rewards | float | None]] | None
+"""What `reward=` takes: a registered name or a sum of them, a source, a function of prompts and
+completions, a coroutine function, or None for the MDP without a reward."""

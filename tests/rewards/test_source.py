@@ -47,7 +47,7 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     pairs = [PreferencePair.of(f"{i}+{i}=", str(2 * i), f"{i}, I think") for i in range(20)]
     folder = tmp_path_factory.mktemp("rewards") / "model"
     fit_reward_model(PreferenceDataset.of(pairs)).save(folder)
-    return {"pattern": "[0-9]", "rm": str(folder), "dpo": "embedded"}
+    return {"pattern": "[0-9]", "rm": str(folder), "dpo": "embedded", "judge": "embedded"}
 
 
 @pytest.mark.parametrize("name", REWARDS)
