@@ -41,12 +41,28 @@ _WORLDS = (
         "lmgym.envs.preference.task:PreferenceTask",
         "Write what a hidden taste prefers, paid by a model of it: over-optimisation can be seen.",
         has_gold=False,
+        baselines={
+            "random tokens": "0.000",
+            "embedded policy, greedy": "0.252 [0.216, 0.291], gold 0.50",
+            "embedded policy, sampled": "0.203 [0.170, 0.240], gold 0.37",
+            "after imitation (`lmgym train sft`, 60 s), greedy": "0.504 [0.461, 0.547], gold 1.56",
+            "after imitation, sampled": "0.334 [0.295, 0.376], gold 0.85",
+            "demonstrations": "0.473 [0.430, 0.516], gold 1.40",
+        },
     ),
     WorldSpec(
         "lmgym/PromptSelect-v0",
         "lmgym.envs.prompt_select.task:PromptSelectTask",
         "Choose the prompt under which a question is answered right, from a log of real outcomes.",
         levels=(*LEVELS, "choice"),
+        baselines={
+            "random tokens": "0.000",
+            "embedded policy, greedy": "0.000 [0.000, 0.039]",
+            "a random prompt": "0.418",
+            "the best prompt of the training questions": "0.489",
+            "offline, a logistic model a prompt on hashed n-grams": "0.926 [0.854, 0.963]",
+            "demonstrations": "1.000",
+        },
     ),
 )
 
