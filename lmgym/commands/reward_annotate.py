@@ -78,6 +78,8 @@ def annotate(argv: Sequence[str]) -> int:
         candidates = read_candidates(names[0], rng)
     else:
         candidates = _sampled(args, world_arguments(world_args[0]), rng)
+    if args.pairs is not None or args.rule != "random":  # as many new ones as were asked for
+        candidates = PreferenceDataset.of(annotator.unanswered(candidates))
     labelled = PreferenceDataset.of(annotator.labelled)
     data = annotator.annotate(_chosen(candidates, labelled, args, rng))
     Console().print(Text(f"{len(data):,} pairs in {args.out}"), soft_wrap=True)
@@ -159,15 +161,16 @@ def _chosen(
     args: AnnotateArgs,
     rng: np.random.Generator,
 ) -> PreferenceDataset:
-    """The pairs to ask about, by the rule, without those that have an answer."""
+    """The pairs to ask about, by the rule."""
     n = min(args.pairs or (_PAIRS if args.env else len(candidates)), len(candidates))
-    if args.rule == "random":
+    if args.rule == "random" or not candidates:
         return candidates.select(acquire("random", np.zeros((len(candidates), 1)), n, rng))
     from lmgym.reward_models import load_reward_model
 
     model = load_reward_model(args.reward_model or "")
     differences, weights = _differences(model, candidates, args.rule)
-    known = _differences(model, labelled, args.rule)[0] if labelled else None
+    is_needed = args.rule == "fisher" and len(labelled) > 0
+    known = _differences(model, labelled, args.rule)[0] if is_needed else None
     rows = acquire(args.rule, differences, n, rng, weights=weights, labelled=known)
     return candidates.select(rows)
 

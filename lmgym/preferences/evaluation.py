@@ -87,7 +87,7 @@ def evaluate_pairs(
     data: PreferenceDataset,
     *,
     rule: str | None = None,
-    batch_size: int = 256,
+    batch_size: int = 128,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> PairEvaluation:
     """Score both answers of every pair.

@@ -58,8 +58,7 @@ class TerminalAnnotator:
         Returns:
             All answers in the file, those of earlier sittings first.
         """
-        known = {_key(pair) for pair in self.labelled}
-        asked = [pair for pair in pairs if _key(pair) not in known]
+        asked = self.unanswered(pairs)
         if len(asked) < len(pairs):
             self._print(f"{len(pairs) - len(asked)} of {len(pairs)} have an answer already", "dim")
         self._print(_KEYS, "dim")
@@ -76,6 +75,11 @@ class TerminalAnnotator:
                 answered.append(index)
             index += 1
         return PreferenceDataset.of(self.labelled)
+
+    def unanswered(self, pairs: Sequence[PreferencePair]) -> list[PreferencePair]:
+        """The pairs that have no answer in the file."""
+        known = {_key(pair) for pair in self.labelled}
+        return [pair for pair in pairs if _key(pair) not in known]
 
     def _ask(self, pair: PreferencePair, place: str) -> str:
         """Show a pair and do what is said; returns the key."""

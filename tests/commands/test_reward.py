@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -169,6 +170,17 @@ def test_eval_prints_the_sections_of_rewardbench(run_cli: RunCli, tmp_path: Path
     assert "RewardBench Safety: 100.0%" in out
 
 
+@pytest.mark.data
+def test_eval_reads_real_pairs_by_their_name(run_cli: RunCli) -> None:
+    if not (Path(os.environ.get("LMGYM_DATA", "")) / "llmbar").is_dir():
+        pytest.skip("LMGYM_DATA names no folder that holds llmbar")
+    code, out, err = run_cli("reward", "eval", "length:characters", "llmbar")
+    assert (code, err) == (0, "")
+    assert "419" in out
+    assert "the shorter answer wins" in out
+    assert "RewardBench Chat Hard" in out
+
+
 # Annotation
 
 
@@ -205,7 +217,7 @@ def test_annotate_asks_first_what_the_rule_chooses(
     code, out, err = run_cli(*words, stdin="1\n1\n")
     assert (code, err) == (0, "")
     assert "2 pairs in labels.jsonl" in out
-    assert run_cli(*words, stdin="1\n")[0] == 0  # what is labelled counts for the next choice
+    assert "4 pairs in labels.jsonl" in run_cli(*words, stdin="1\n1\n")[1]  # two new ones
 
 
 @pytest.mark.slow
