@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds = _fit_seconds(args.repetitions)
     results = {place: _summary(values) for place, values in accuracies.items()}
     _show(results)
-    return claimed(_claims(accuracies, seconds), args, accuracy=results)
+    return claimed(_claims(accuracies, seconds), replace(args, cache=None), accuracy=results)
 
 
 def _pandalm(folder: str) -> Table | None:

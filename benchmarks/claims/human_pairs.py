@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tyro
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for place, kinds in rates.items()
     }
     _show(results)
-    return claimed(_claims(rates), args, accuracy=results)
+    return claimed(_claims(rates), replace(args, cache=None), accuracy=results)
 
 
 def _studies(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,20 +141,24 @@ class PooledEncoder(TextEncoder):
 def _tokenizer_ids(tokenizer: Any, most: int) -> Callable[[str], list[int]]:
     """Text to ids: a message of the agent for the embedded tokenizer, else in its own frame."""
     from lmgym.policies.byte_tokenizer import is_byte_tokenizer
+
+    return (
+        partial(_byte_ids, most) if is_byte_tokenizer(tokenizer) else partial(_ids, tokenizer, most)
+    )
+
+
+def _byte_ids(most: int, text: str) -> list[int]:
     from lmgym.rendering import ByteRenderer
 
-    if is_byte_tokenizer(tokenizer):
-        renderer = ByteRenderer()
-        header = renderer.open([])[0]
-        kept = most - len(header) - 1
-        return lambda text: [*header, *renderer.encode(text)[:kept], renderer.end_id]
+    renderer = ByteRenderer()
+    header = renderer.open([])[0]
+    return [*header, *renderer.encode(text)[: most - len(header) - 1], renderer.end_id]
 
-    def ids_of(text: str) -> list[int]:
-        encoded = tokenizer(text, truncation=True, max_length=most, split_special_tokens=True)
-        ids: list[int] = encoded["input_ids"]
-        return ids
 
-    return ids_of
+def _ids(tokenizer: Any, most: int, text: str) -> list[int]:
+    encoded = tokenizer(text, truncation=True, max_length=most, split_special_tokens=True)
+    ids: list[int] = encoded["input_ids"]
+    return ids
 
 
 def token_batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:

@@ -149,7 +149,13 @@ def _conversation_ids(
         form = partial(_rendered, tokenizer, name)
     else:
         form = partial(_paired, tokenizer)
-    return (lambda transcript: form(transcript)[-most:]) if most else form
+    return partial(_last_ids, form, most) if most else form
+
+
+def _last_ids(
+    form: Callable[[Transcript], list[int]], most: int, transcript: Transcript
+) -> list[int]:
+    return form(transcript)[-most:]
 
 
 def _byte_ids(transcript: Transcript) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,13 @@ def test_missing_words_of_tfidf_are_named(pairs: PreferenceDataset, tmp_path: Pa
     (tmp_path / "rm" / "tfidf.json").write_text("{}")
     with pytest.raises(LmgymError, match=r"tfidf\.json holds no words"):
         load_reward_model(tmp_path / "rm")
+
+
+@pytest.mark.parametrize("encoder", ["hashing", "embedded"])
+def test_model_travels_to_another_process(pairs: PreferenceDataset, encoder: str) -> None:
+    model = fit_reward_model(pairs, FitArgs(encoder=encoder))
+    moved: Any = ForkingPickler.loads(bytes(ForkingPickler.dumps(model)))
+    assert (moved.score(TRANSCRIPTS).outcome == model.score(TRANSCRIPTS).outcome).all()
 
 
 def test_stored_figures_are_plain_numbers(saved: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,12 @@ def test_model_of_others_keeps_its_scale_and_has_no_known_objective(save_llama: 
     assert (model.shift, model.scale, model.objective) == (0.0, 1.0, "")
     with pytest.raises(LmgymError, match="objective nobody knows, and bradley_terry is needed"):
         load_reward_model(path, objective="bradley_terry")
+
+
+def test_model_travels_to_another_process(save_llama: Save) -> None:
+    model = load_reward_model(save_llama())
+    moved: Any = ForkingPickler.loads(bytes(ForkingPickler.dumps(model)))
+    assert (moved.score(_transcripts()).outcome == model.score(_transcripts()).outcome).all()
 
 
 def test_several_labels_are_refused(save_llama: Save) -> None:
