@@ -10,7 +10,13 @@ import pytest
 from lmgym.sb3.generators import seeded_globals
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = {"rewards.md": 9, "search.md": 5, "stable-baselines3.md": 4, "vector-environments.md": 3}
+PAGES = {
+    "preferences.md": 3,
+    "rewards.md": 9,
+    "search.md": 5,
+    "stable-baselines3.md": 4,
+    "vector-environments.md": 3,
+}
 """The pages, and how many blocks of Python each has at least."""
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 
