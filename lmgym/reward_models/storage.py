@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,14 +61,13 @@ def write_tensors(
     """Write arrays as safetensors; a reader never sees half of the file."""
     from safetensors.numpy import save_file
 
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    os.close(handle)
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
         whole = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
         save_file(whole, temporary, metadata)
         os.replace(temporary, file)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def read_tensors(file: Path) -> dict[str, NDArray[Any]]:

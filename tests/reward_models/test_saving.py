@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -164,6 +166,14 @@ def test_model_travels_to_another_process(pairs: PreferenceDataset, encoder: str
     model = fit_reward_model(pairs, FitArgs(encoder=encoder))
     moved: Any = ForkingPickler.loads(bytes(ForkingPickler.dumps(model)))
     assert (moved.score(TRANSCRIPTS).outcome == model.score(TRANSCRIPTS).outcome).all()
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, lmgym.reward_models;"
+        "print([m for m in ('torch', 'sklearn', 'scipy', 'transformers') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "[]\n"
 
 
 def test_stored_figures_are_plain_numbers(saved: Path) -> None:
