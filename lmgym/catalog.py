@@ -42,7 +42,7 @@ _WORLDS = (
         "Write what a hidden taste prefers, paid by a model of it: over-optimisation can be seen.",
         has_gold=False,
         baselines={
-            "random tokens": "0.000",
+            "random tokens": "0.014",
             "embedded policy, greedy": "0.252 [0.216, 0.291], gold 0.50",
             "embedded policy, sampled": "0.203 [0.170, 0.240], gold 0.37",
             "after imitation (`lmgym train sft`, 60 s), greedy": "0.504 [0.461, 0.547], gold 1.56",

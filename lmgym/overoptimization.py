@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = [
     "collect_best_of_n",
     "fit_curve",
     "kl_bound",
+    "mean_curve",
     "run_curve",
     "write_study",
 ]
@@ -121,9 +122,7 @@ class Curve:
         for which in ("proxy", "gold"):
             fit = self.fit(which)
             if fit is not None:
-                facts[f"{which}_fit"] = {
-                    "alpha": fit.alpha, "beta": fit.beta, "r_squared": fit.r_squared
-                }  # fmt: skip
+                facts[f"{which}_fit"] = asdict(fit)
         return facts
 
 
@@ -158,11 +157,8 @@ def _chance_below(counts: NDArray[np.int64], n: int) -> Array:
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, counts[-1] + 1)))])
     enough = np.maximum(counts, n)
 
-    def log_choose(m: NDArray[np.int64]) -> Array:
-        chosen: Array = log_factorial[m] - log_factorial[m - n]
-        return chosen
-
-    chance = np.exp(log_choose(enough) - log_choose(counts[-1:]))
+    log_choose = log_factorial[enough] - log_factorial[enough - n]
+    chance = np.exp(log_choose - log_choose[-1])
     return np.where(counts >= n, chance, 0.0)
 
 
@@ -221,10 +217,10 @@ def best_of_n_curve(
     numbers = [2**k for k in range(width.bit_length())] if ns is None else sorted(set(ns))
     weights = np.array([[best_of_n_weights(row, n) for n in numbers] for row in proxy])  # (Q, P, M)
     n = np.array(numbers)
-    means, intervals = _over_prompts(np.einsum("qpm,qm->qp", weights, proxy))
-    golds, gold_intervals = (
-        (None, None) if gold is None else _over_prompts(np.einsum("qpm,qm->qp", weights, gold))
-    )
+    means, intervals = _over_rows(np.einsum("qpm,qm->qp", weights, proxy))
+    golds, gold_intervals = None, None
+    if gold is not None:
+        golds, gold_intervals = _over_rows(np.einsum("qpm,qm->qp", weights, gold))
     estimates = np.array([[best_of_n_kl(row, each) for each in numbers] for row in proxy]).mean(0)
     bound: Array = kl_bound(n)
     return Curve(label, "best_of_n", n, bound, means, golds, intervals, gold_intervals, estimates)
@@ -243,8 +239,8 @@ def _checked(proxy: Array, gold: Array | None) -> tuple[Array, Array | None]:
     return proxy, gold
 
 
-def _over_prompts(values: Array) -> tuple[Array, Array | None]:
-    """Means over the prompts, (P,), and their intervals, (P, 2), where there are two or more."""
+def _over_rows(values: Array) -> tuple[Array, Array | None]:
+    """Means over the rows, (P,), and their intervals, (P, 2), where there are two or more."""
     if len(values) < 2:
         return values.mean(0), None
     return values.mean(0), np.array([_ends(column) for column in values.T])
@@ -356,6 +352,30 @@ def run_curve(run: str | Path, label: str | None = None) -> Curve:
         column("reference_kl"),
         column("reward"),
         column("gold_reward") if has_gold else None,
+    )
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The mean of curves with the same numbers, such as of several seeds, with 95 % intervals.
+
+    Raises:
+        LmgymError: where their numbers differ.
+    """
+    first = curves[0]
+    if any(not np.array_equal(curve.n, first.n) for curve in curves):
+        raise LmgymError("only curves with the same numbers, of N or of updates, have a mean")
+    proxy, interval = _over_rows(np.array([curve.proxy for curve in curves]))
+    golds = [curve.gold for curve in curves if curve.gold is not None]
+    gold, gold_interval = _over_rows(np.array(golds)) if golds else (None, None)
+    estimates = [curve.kl_estimate for curve in curves if curve.kl_estimate is not None]
+    return replace(
+        first,
+        kl=np.mean([curve.kl for curve in curves], axis=0),
+        proxy=proxy,
+        gold=gold,
+        proxy_interval=interval,
+        gold_interval=gold_interval,
+        kl_estimate=np.mean(estimates, axis=0) if estimates else None,
     )
 
 
