@@ -71,7 +71,8 @@ def curve(argv: Sequence[str]) -> int:
     if args.run is not None:
         curves.append(run_curve(args.run))
     title = f"{visible(args.proxy)} on {visible(names[0])}"
-    write_study(curves, args.out, plot=plot, title=title, facts={"proxy": args.proxy})
+    facts = {"env": names[0], "args": args, "world": world_args[0]}
+    write_study(curves, args.out, plot=plot, title=title, facts=facts)
     console = Console()
     console.print(_table(curves[0], title))
     console.print(Text(f"written to {args.out} and {plot}"), soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,16 +31,20 @@ def read_candidates(source: str | Path, rng: np.random.Generator) -> PreferenceD
     Raises:
         LmgymError: for what cannot be read; it names the file, the row and the column.
     """
+    tables = [(file, list(rows_of(file))) for file in find_files(source)]
+    if not any("answers" in row for _, rows in tables for row, _ in rows[:1]):
+        return _unlabelled(read_preferences(source), rng)
     found: list[PreferencePair] = []
-    for file in find_files(source):
-        for row, number in rows_of(file):
-            if "answers" not in row:
-                break
+    for file, rows in tables:
+        for row, number in rows:
             try:
                 found += _pairs(row)
             except LmgymError as error:
                 raise LmgymError(f"row {number} of {str(file)!r}: {error}") from None
-    pairs = found or list(read_preferences(source))
+    return _unlabelled(found, rng)
+
+
+def _unlabelled(pairs: Iterable[PreferencePair], rng: np.random.Generator) -> PreferenceDataset:
     unlabelled = (replace(pair, probability=0.5, margin=None) for pair in pairs)
     return PreferenceDataset.of(
         pair.swapped() if rng.random() < 0.5 else pair for pair in unlabelled

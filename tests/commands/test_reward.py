@@ -78,6 +78,7 @@ MISTAKES = [
     ("reward annotate pairs.jsonl --out x.jsonl --pairs 0", "--pairs 0 is out of range"),
     ("reward annotate --env lmgym/GuessNumber-v0 --out x.jsonl", "takes several turns"),
     ("reward annotate one.jsonl --out x.jsonl", "row 1 of 'one.jsonl': 'answers' has 1 different"),
+    ("reward annotate two.jsonl --out x.jsonl", "row 2 of 'two.jsonl': the column 'answers'"),
     ("reward curve", "name a world"),
     ("reward curve lmgym/Copy-v0", "--proxy is missing"),
     ("reward curve lmgym/Copy-v0 --proxy rm:nothing", "'nothing' is no reward model"),
@@ -97,6 +98,7 @@ def test_a_mistake_is_told_in_one_sentence_and_leaves_nothing(
     good = '{"prompt": "a", "chosen": "b", "rejected": "c"'
     (tmp_path / "bad.jsonl").write_text(f'{good}}}\n{good}, "margin": "high"}}\n')
     (tmp_path / "one.jsonl").write_text('{"prompt": "a", "answers": ["b", "b"]}')
+    (tmp_path / "two.jsonl").write_text('{"prompt": "a", "answers": ["b", "c"]}\n{"prompt": "a"}')
     (tmp_path / "trials.jsonl").write_text('{"prompt": "a", "completion": "b", "label": 1}')
     before = set(tmp_path.iterdir())
     code, out, err = run_cli(*line.split())
