@@ -103,13 +103,7 @@ def load_log(folder: Path) -> TrialLog:
             " test.jsonl, whose lines have a question and its outcomes, or 'prompt_oirl'"
         )
     questions = {name: _questions(file, folder.name) for name, file in files.items()}
-    counts = {len(q.outcomes) for part in questions.values() for q in part}
-    if len(counts) != 1 or min(counts) < 2:
-        raise LmgymError(
-            f"{str(folder)!r} has questions with {sorted(counts)} outcomes; each needs one for"
-            " every prompt, two or more"
-        )
-    return TrialLog.of_two(_prompts(folder, counts.pop()), **questions)
+    return TrialLog.of_two(_prompts(folder, _n_prompts(folder, questions)), **questions)
 
 
 def load_prompt_oirl() -> TrialLog:
@@ -128,7 +122,7 @@ def load_prompt_oirl() -> TrialLog:
             " prompt_oirl/*.npy and gsm8k/*.jsonl, or leave trials out for the generated log"
         )
     questions = {name: _joined(data, name) for name in _OIRL}
-    return TrialLog.of_two(_named(len(questions["test"][0].outcomes)), **questions)
+    return TrialLog.of_two(_named(_n_prompts(data / "prompt_oirl", questions)), **questions)
 
 
 def _joined(data: Path, name: str) -> list[LoggedQuestion]:
@@ -138,7 +132,7 @@ def _joined(data: Path, name: str) -> list[LoggedQuestion]:
         raise LmgymError(f"no file {str(file)!r}; the log of Prompt-OIRL counts its questions")
     texts = [str(row["question"]) for row, _ in rows_of(file)]
     choices, labels = read_choices(data / "prompt_oirl" / _OIRL[name])
-    n_questions, n_prompts = (choices.max(axis=0) + 1).tolist()
+    n_questions, n_prompts = (choices.max(axis=0, initial=-1) + 1).tolist()
     outcomes = np.full((n_questions, n_prompts), -1.0)
     outcomes[choices[:, 0], choices[:, 1]] = labels
     if n_questions > len(texts) or len(labels) != outcomes.size or not _are_binary(outcomes):
@@ -173,6 +167,17 @@ def _questions(file: Path, name: str) -> list[LoggedQuestion]:
         address = f"{name}/{file.stem}/{len(questions)}"
         questions.append(LoggedQuestion(address, text, tuple(map(int, outcomes))))
     return questions
+
+
+def _n_prompts(folder: Path, questions: Mapping[str, list[LoggedQuestion]]) -> int:
+    """How many outcomes every question has."""
+    counts = {len(question.outcomes) for part in questions.values() for question in part}
+    if len(counts) != 1 or min(counts) < 2:
+        raise LmgymError(
+            f"{str(folder)!r} has questions with {sorted(counts)} outcomes; each needs one for"
+            " every prompt, two or more"
+        )
+    return counts.pop()
 
 
 def _prompts(folder: Path, n_prompts: int) -> tuple[str, ...]:

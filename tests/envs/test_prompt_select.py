@@ -181,10 +181,10 @@ def test_the_real_log_is_asked_for_where_it_is_missing(monkeypatch: pytest.Monke
 def write_arrays(data: Path, n_texts: int, outcomes: list[int]) -> None:
     for name in ("prompt_oirl", "gsm8k"):
         (data / name).mkdir(exist_ok=True)
-    choices = np.array([[i // 2, i % 2] for i in range(len(outcomes))])
+    choices = np.array([[i // 2, i % 2] for i in range(len(outcomes))], int).reshape(-1, 2)
     for stem in ("gsm8k_training_{}_0_1_2_3_4_5", "gsm8k_test_query_{}"):
         np.save(data / "prompt_oirl" / f"{stem.format('data')}.npy", choices)
-        np.save(data / "prompt_oirl" / f"{stem.format('labels')}.npy", np.array(outcomes))
+        np.save(data / "prompt_oirl" / f"{stem.format('labels')}.npy", np.array(outcomes, float))
     for name in ("train", "test"):
         write_log(data / "gsm8k", name, [{"question": f"{name} {i}"} for i in range(n_texts)])
 
@@ -216,6 +216,16 @@ def test_arrays_that_do_not_fit_the_questions_are_refused(
     (tmp_path / "gsm8k" / "train.jsonl").unlink()
     with pytest.raises(LmgymError, match=r"train.jsonl'; the log of Prompt-OIRL counts"):
         task_of(trials="prompt_oirl")
+
+
+def test_empty_logs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMGYM_DATA", str(tmp_path))
+    write_arrays(tmp_path, 1, [])
+    for name in ("train", "test"):
+        write_log(tmp_path, name, [])
+    for trials in ("prompt_oirl", str(tmp_path)):
+        with pytest.raises(LmgymError, match=r"has questions with \[\] outcomes"):
+            task_of(trials=trials)
 
 
 @pytest.mark.parametrize("check", [name for name in CHECKS if name != "growth"])
