@@ -65,13 +65,13 @@ def test_the_world_keeps_its_promises(world: str, check: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(1, 6))
+@pytest.mark.parametrize("number", range(1, 7))
 def test_every_other_block_runs(folder: Path, number: int) -> None:
     run(folder, "-c", blocks()[number])
 
 
 def test_every_block_is_tried() -> None:
-    assert len(blocks()) == 6
+    assert len(blocks()) == 7
 
 
 @pytest.mark.slow
