@@ -32,7 +32,7 @@ class CurveArgs:
     """The reward that is optimised, as rm:DIR."""
     model: str = "embedded"
     """The policy: embedded, a Hugging Face directory, a hub id, or a .gguf file."""
-    prompts: int = 32
+    limit: int = 32
     """Problems, the first of the split."""
     samples: int = 256
     """Answers to each, and the largest N."""
@@ -88,7 +88,7 @@ _DESCRIPTION = (
 def _check(args: CurveArgs) -> None:
     if args.proxy is None:
         raise LmgymError("--proxy is missing; give the reward that is optimised, as rm:DIR")
-    for name, least in (("prompts", 1), ("samples", 2)):
+    for name, least in (("limit", 1), ("samples", 2)):
         if getattr(args, name) < least:
             raise LmgymError(
                 f"--{name} {getattr(args, name)} is out of range; at least {least} is needed"
@@ -116,7 +116,7 @@ def _best_of_n(env: str, args: CurveArgs, world: dict[str, object]) -> Curve:
         return collect_best_of_n(
             RolloutCollector(policy, task, source),
             torch.Generator().manual_seed(args.seed),
-            n_prompts=args.prompts,
+            n_prompts=args.limit,
             samples=args.samples,
             split=args.split,
             temperature=args.temperature,

@@ -6,10 +6,15 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lmgym.commands.arguments import parse_options
+from lmgym.commands.reward_annotate import AnnotateArgs
+from lmgym.commands.reward_curve import CurveArgs
 from lmgym.preferences.pairs import PreferenceDataset, PreferencePair
+from lmgym.registry import WORLDS
 from lmgym.reward_models import load_reward_model
 
 RunCli = Callable[..., tuple[int, str, str]]
@@ -50,6 +55,12 @@ def test_every_command_explains_itself(run_cli: RunCli, name: str) -> None:
     assert (code, err) == (0, "")
     assert out.startswith(f"usage: lmgym reward {name}")
     assert "--out" in out
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("own", [AnnotateArgs, CurveArgs])
+def test_no_option_has_the_name_of_a_worlds_argument(own: type[Any], world: str) -> None:
+    parse_options({"own": own, world: WORLDS[world].task_class.Args}, [], "reward", "")
 
 
 MISTAKES = [
@@ -236,7 +247,7 @@ def test_annotate_asks_about_answers_of_a_policy(run_cli: RunCli, tmp_path: Path
 
 @pytest.mark.slow
 def test_curve_writes_points_and_a_figure(run_cli: RunCli, model: Path, tmp_path: Path) -> None:
-    words = ["reward", "curve", COPY, "--proxy", f"rm:{model}", "--prompts", "2", "--samples", "8"]
+    words = ["reward", "curve", COPY, "--proxy", f"rm:{model}", "--limit", "2", "--samples", "8"]
     code, out, err = run_cli(*words, "--out", "c.json")
     assert (code, err) == (0, "")
     (curve,) = json.loads((tmp_path / "c.json").read_text())["curves"]
