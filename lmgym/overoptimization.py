@@ -216,12 +216,12 @@ def best_of_n_curve(
     width = proxy.shape[1]
     numbers = [2**k for k in range(width.bit_length())] if ns is None else sorted(set(ns))
     weights = np.array([[best_of_n_weights(row, n) for n in numbers] for row in proxy])  # (Q, P, M)
-    n = np.array(numbers)
     means, intervals = _over_rows(np.einsum("qpm,qm->qp", weights, proxy))
     golds, gold_intervals = None, None
     if gold is not None:
         golds, gold_intervals = _over_rows(np.einsum("qpm,qm->qp", weights, gold))
     estimates = np.array([[best_of_n_kl(row, each) for each in numbers] for row in proxy]).mean(0)
+    n = np.array(numbers)
     bound: Array = kl_bound(n)
     return Curve(label, "best_of_n", n, bound, means, golds, intervals, gold_intervals, estimates)
 
@@ -243,12 +243,8 @@ def _over_rows(values: Array) -> tuple[Array, Array | None]:
     """Means over the rows, (P,), and their intervals, (P, 2), where there are two or more."""
     if len(values) < 2:
         return values.mean(0), None
-    return values.mean(0), np.array([_ends(column) for column in values.T])
-
-
-def _ends(values: Array) -> tuple[float, float]:
-    interval = mean_interval(values.tolist())
-    return interval.low, interval.high
+    found = [mean_interval(column.tolist()) for column in values.T]
+    return values.mean(0), np.array([(interval.low, interval.high) for interval in found])
 
 
 def fit_curve(distance: Array, values: Array, kind: Kind) -> Fit | None:
