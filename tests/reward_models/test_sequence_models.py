@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def test_model_of_others_keeps_its_scale_and_has_no_known_objective(save_llama: 
 
 def test_model_travels_to_another_process(save_llama: Save) -> None:
     model = load_reward_model(save_llama())
-    moved: Any = ForkingPickler.loads(bytes(ForkingPickler.dumps(model)))
+    moved: Any = pickle.loads(pickle.dumps(model))  # noqa: S301 - ours
     assert (moved.score(_transcripts()).outcome == model.score(_transcripts()).outcome).all()
 
 
