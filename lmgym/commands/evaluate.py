@@ -16,6 +16,7 @@ from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file, write_json
 from lmgym.commands.worlds import DEFAULT_WORLD, find_world_here, world_arguments
 from lmgym.errors import LmgymError
+from lmgym.evaluation import Evaluation
 from lmgym.factory import make_task
 from lmgym.registry import WORLDS
 from lmgym.task import Verdict
@@ -25,6 +26,7 @@ from lmgym.transcript import Transcript
 
 if TYPE_CHECKING:
     from lmgym.commands.measuring import Measured
+    from lmgym.commands.worth import BestOf, Worth
 
 __all__ = ["EvalArgs", "evaluate_policy"]
 
@@ -54,6 +56,10 @@ class EvalArgs:
     """Positions of an episode; by default what the world needs."""
     batch_size: int | None = None
     """Episodes at a time; by default 512, or 16 for policies of more than 10 million parameters."""
+    reward: str | None = None
+    """Tell what a reward makes of the greedy answers too: rm:DIR, or another reward."""
+    best_of: int | None = None
+    """Measure the best of this many sampled answers by --reward, in place of the greedy one."""
     device: str = "cpu"
     """Where the model runs: cpu, cuda, cuda:1, ..."""
     dtype: str = "auto"
@@ -61,7 +67,7 @@ class EvalArgs:
     show: int = 5
     """Answers to print."""
     out: str | None = None
-    """A .json file for the figures, the command, the versions and all greedy answers."""
+    """A .json file for the figures, the command, the versions and all answers that were kept."""
 
 
 def evaluate_policy(argv: Sequence[str]) -> int:
@@ -81,7 +87,7 @@ def evaluate_policy(argv: Sequence[str]) -> int:
 
     measured = measure(args, task, title)
     console = Console()
-    console.print(_table(measured, title))
+    console.print(_table(measured, title, args.reward))
     if args.show:
         console.print(_answers(measured.evaluation.transcripts, args.show))
     if args.out is not None:
@@ -90,8 +96,11 @@ def evaluate_policy(argv: Sequence[str]) -> int:
     return 0
 
 
+_LEAST = {"limit": 1, "batch_size": 1, "samples": 0, "show": 0, "best_of": 1}
+
+
 def _check(args: EvalArgs) -> None:
-    for name, least in (("limit", 1), ("batch_size", 1), ("samples", 0), ("show", 0)):
+    for name, least in _LEAST.items():
         value = getattr(args, name)
         if value is not None and value < least:
             option = name.replace("_", "-")
@@ -101,26 +110,70 @@ def _check(args: EvalArgs) -> None:
             f"--temperature {args.temperature} is out of range; it must be above 0. The greedy"
             " answer alone is --samples 0"
         )
+    if args.best_of is not None and args.reward is None:
+        raise LmgymError(
+            "--best-of compares answers by a reward; name it, as --reward rm:DIR or --reward"
+            " verifier"
+        )
+    if args.best_of is not None and args.samples is not None:
+        raise LmgymError(
+            f"--samples {args.samples} does not go with --best-of {args.best_of}, which measures"
+            " the answers that it samples"
+        )
     if args.out is not None:
         check_file(args.out)
 
 
-def _table(measured: Measured, title: str) -> Table:
+def _table(measured: Measured, title: str, reward: str | None) -> Table:
     """The figures with 95 % intervals."""
     found = measured.evaluation
     table = Table(title=Text(title), box=SIMPLE_HEAD, show_header=False)
-    table.add_row("greedy accuracy", _share(found.greedy, found.greedy_interval))
-    if found.pass_at_1 is not None:
-        label = f"pass@1 of {found.samples} samples, temperature {found.temperature:g}"
-        table.add_row(label, _share(found.pass_at_1, found.pass_at_1_interval))
-    if found.gold_reward is not None:
-        table.add_row("gold reward", _number(found.gold_reward, found.gold_reward_interval))
+    if isinstance(found, Evaluation):
+        _add_greedy(table, found)
+        _add_reward(table, "reward", measured.reward)
+        if found.gold_reward is not None:
+            table.add_row("gold reward", _number(found.gold_reward, found.gold_reward_interval))
+    else:
+        _add_best(table, found)
+    if reward is not None:
+        table.add_row("rewarded by", Text(visible(reward), overflow="fold"))
     table.add_row("problems", f"{found.n:,}")
     table.add_row("mean length", f"{found.mean_length:.1f} tokens")
     table.add_row("speed", f"{measured.tokens_per_second:,.0f} tokens/s")
     table.add_row("time", f"{measured.seconds:.1f} s")
     table.add_row("policy", f"{measured.n_parameters:,} parameters")
     return table
+
+
+def _add_greedy(table: Table, found: Evaluation) -> None:
+    table.add_row("greedy accuracy", _share(found.greedy, found.greedy_interval))
+    if found.pass_at_1 is not None:
+        label = f"pass@1 of {found.samples} samples, temperature {found.temperature:g}"
+        table.add_row(label, _share(found.pass_at_1, found.pass_at_1_interval))
+
+
+def _add_best(table: Table, found: BestOf) -> None:
+    """Three figures of the best answers, each beside that of a single one."""
+    kinds = ((f"best of {found.answers}", found.best), ("one sample", found.sample))
+    for kind, worth in kinds:
+        success = worth.success
+        table.add_row(f"accuracy, {kind}", _share(success.mean, (success.low, success.high)))
+    for kind, worth in kinds:
+        _add_reward(table, f"reward, {kind}", worth)
+    for kind, worth in kinds:
+        if worth.gold is not None:
+            gold = worth.gold
+            table.add_row(f"gold reward, {kind}", _number(gold.mean, (gold.low, gold.high)))
+
+
+def _add_reward(table: Table, label: str, worth: Worth | None) -> None:
+    if worth is None:
+        return
+    mean = worth.reward
+    shown = Text("none") if mean is None else _number(mean.mean, (mean.low, mean.high))
+    if worth.n_unscored:
+        shown.append(f" ({worth.n_unscored:,} without a score)")
+    table.add_row(label, shown)
 
 
 def _share(value: float, interval: tuple[float, float] | None) -> Text:
@@ -131,13 +184,13 @@ def _share(value: float, interval: tuple[float, float] | None) -> Text:
 
 
 def _number(value: float, interval: tuple[float, float] | None) -> Text:
-    if interval is None:
+    if interval is None or not all(map(math.isfinite, interval)):
         return Text(f"{value:.3f}")
     return Text(f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]")
 
 
 def _answers(transcripts: Sequence[Transcript], n: int) -> Table:
-    """Some greedy answers, evenly spaced over the split."""
+    """Some answers, evenly spaced over the split."""
     table = Table("", "question", "answer", "gold", box=SIMPLE_HEAD)
     for transcript in transcripts[:: max(1, len(transcripts) // n)][:n]:
         mark, style = _MARKS[transcript.verdict is Verdict.CORRECT]
@@ -154,7 +207,7 @@ def _record(env: str, args: EvalArgs, world_args: Any, measured: Measured) -> di
     return facts | {
         "args": args,
         "world": world_args,
-        "figures": measured.evaluation.as_dict(),
+        "figures": measured.figures,
         "seconds": measured.seconds,
         "tokens_per_second": measured.tokens_per_second,
         "n_parameters": measured.n_parameters,
