@@ -1,9 +1,9 @@
-"""`lmgym reward annotate`: a person says which of two answers is better."""
+"""`lmgym reward annotate`: a person, or a simulated one, says which of two answers is better."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,25 @@ from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file
+from lmgym.commands.reward_data import progress
 from lmgym.commands.worlds import find_world_here, world_arguments
 from lmgym.errors import LmgymError, unknown
 from lmgym.factory import make_task
 from lmgym.preferences.acquisition import RULES, acquire
+from lmgym.preferences.annotators import (
+    Annotator,
+    BradleyTerryAnnotator,
+    FlipAnnotator,
+    GoldAnnotator,
+    UndecidedAnnotator,
+)
 from lmgym.preferences.candidates import read_candidates
-from lmgym.preferences.pairs import PreferenceDataset
+from lmgym.preferences.collection import GoldGaps, collect_answers, compare
+from lmgym.preferences.pairing import PROMPTS, RANKS
+from lmgym.preferences.pairs import PreferenceDataset, PreferencePair
 from lmgym.preferences.terminal import TerminalAnnotator
+from lmgym.task import Task
+from lmgym.transcript import Transcript
 
 if TYPE_CHECKING:
     from lmgym.reward_models.model import RewardModel
@@ -36,7 +48,15 @@ class AnnotateArgs:
     """Arguments of the annotation."""
 
     out: str | None = None
-    """The .jsonl file for the labels; pairs that it holds are not asked again."""
+    """The .jsonl file for the labels; pairs that it holds are not asked again. Simulated annotators
+    need a new file."""
+    annotator: str = "person"
+    """Who says which is better: person; or, by the gold reward of the world, gold or
+    bradley-terry."""
+    label_temperature: float = 1.0
+    """Of bradley-terry, in units of the gold reward: the higher, the more often it is wrong."""
+    flip: float = 0.0
+    """Share of labels that a simulated annotator turns round, 0 to 1."""
     pairs: int | None = None
     """How many pairs to ask about; by default all of the file, or 20 of a world."""
     rule: str = "random"
@@ -51,6 +71,12 @@ class AnnotateArgs:
     """Where problems come from: train, validation or test."""
     temperature: float = 1.0
     """Of the policy's answers."""
+    samples: int = 2
+    """Answers of the policy to each problem."""
+    compare: str = "within"
+    """Compare answers within a problem, or across two of them."""
+    ranks: str = "random"
+    """Which two answers of a problem, by the gold reward: random, adjacent or extreme."""
     pool: int = 10
     """For each pair that is asked about, pairs of a world that a rule chooses it from."""
     device: str = "cpu"
@@ -70,25 +96,64 @@ def annotate(argv: Sequence[str]) -> int:
     args, *world_args = parse_options(groups, options, command, _DESCRIPTION)
     _check(args, names)
     rng = np.random.default_rng(args.seed)
+    if args.annotator == "person":
+        said = _ask(args, names, world_args, rng)
+    else:
+        said = _simulate(args, make_task(args.env or "", **world_arguments(world_args[0])), rng)
+    Console().print(Text(said), soft_wrap=True)
+    return 0
+
+
+def _ask(
+    args: AnnotateArgs, names: Sequence[str], world_args: Sequence[Any], rng: np.random.Generator
+) -> str:
+    """Have a person label pairs; returns what was done, in words."""
     if sys.stdin.isatty():
         with suppress(ImportError):
             import readline  # noqa: F401  (arrow keys at the prompt)
-    annotator = TerminalAnnotator(args.out, rng)
+    annotator = TerminalAnnotator(args.out or "", rng)
     if names:
         candidates = read_candidates(names[0], rng)
     else:
-        candidates = _sampled(args, world_arguments(world_args[0]), rng)
+        task = make_task(args.env or "", **world_arguments(world_args[0]))
+        candidates = _candidates(_answers(task, args, rng), args, rng)
     if args.pairs is not None or args.rule != "random":  # as many new ones as were asked for
         candidates = PreferenceDataset.of(annotator.unanswered(candidates))
     labelled = PreferenceDataset.of(annotator.labelled)
     data = annotator.annotate(_chosen(candidates, labelled, args, rng))
-    Console().print(Text(f"{len(data):,} pairs in {args.out}"), soft_wrap=True)
-    return 0
+    return f"{len(data):,} pairs in {args.out}"
+
+
+def _simulate(args: AnnotateArgs, task: Task[Any], rng: np.random.Generator) -> str:
+    """Label pairs by the gold reward of the world; returns what was done, in words."""
+    if not task.has_gold_reward:
+        raise LmgymError(
+            f"{args.env} has no gold reward for --annotator {args.annotator} to compare answers"
+            " by; use a world that has one, such as lmgym/Preference-v0, or --annotator person"
+        )
+    answers = _answers(task, args, rng)
+    gaps = GoldGaps(answers)
+    candidates = _candidates(answers, args, rng)
+    chosen = _chosen(candidates, PreferenceDataset(()), args, rng)
+    data = gaps.label(chosen, _annotator(args), rng)
+    data.to_jsonl(args.out or "")
+    asked = args.pairs or _PAIRS
+    missing = f" of {asked:,}, since many answers are equal" if len(data) < asked else ""
+    return f"{len(data):,} pairs{missing} in {args.out}; {_disagreement(gaps.of(data))}"
+
+
+def _disagreement(gaps: _Floats) -> str:
+    """How often labels contradict the gold reward, in words."""
+    n, wrong = int((gaps != 0).sum()), int((gaps < 0).sum())
+    equal = f"; in {len(gaps) - n:,} other pairs it is equal" if n < len(gaps) else ""
+    share = f" ({wrong / n:.1%})" if n else ""
+    return f"{wrong:,} of {n:,} labels{share} contradict the gold reward{equal}"
 
 
 _DESCRIPTION = (
     "Say which of two answers is better; every answer is written at once, and one can stop and go"
-    " on at any time.\n\nDATA is a file of preference pairs in any form (their labels are not"
+    " on at any time. Or have it said by the gold reward of a world, with as many mistakes as you"
+    " like.\n\nDATA is a file of preference pairs in any form (their labels are not"
     " shown), or a .jsonl file with the columns prompt and answers, a list of two or more texts."
     " With --env a policy answers the problems of a world."
 )
@@ -109,47 +174,121 @@ def _check(args: AnnotateArgs, names: Sequence[str]) -> None:
         raise LmgymError("name a file of pairs, or a world with --env, and not both")
     if args.out is None:
         raise LmgymError("--out is missing; give a .jsonl file for the labels")
-    check_file(args.out, ".jsonl")
-    if args.rule not in RULES:
-        raise unknown("--rule", args.rule, RULES)
+    file = check_file(args.out, ".jsonl")
+    for name, known in _CHOICES.items():
+        if getattr(args, name) not in known:
+            raise unknown(f"--{name}", getattr(args, name), known)
     if args.rule != "random" and args.reward_model is None:
         raise LmgymError(f"--rule {args.rule} needs --reward-model, a directory")
-    for name in ("pairs", "pool"):
+    for name, least in (
+        ("pairs", 1),
+        ("pool", 1),
+        ("samples", 2 if args.compare == "within" else 1),
+    ):
         value = getattr(args, name)
-        if value is not None and value < 1:
-            raise LmgymError(f"--{name} {value} is out of range; at least 1 is needed")
+        if value is not None and value < least:
+            raise LmgymError(f"--{name} {value} is out of range; at least {least} is needed")
+    _check_annotator(args, names, has_labels=file.is_file() and file.stat().st_size > 0)
 
 
-def _sampled(
-    args: AnnotateArgs, world: dict[str, Any], rng: np.random.Generator
-) -> PreferenceDataset:
-    """Unlabelled pairs of answers that a policy gave to problems of a world."""
-    assert args.env is not None
-    task = make_task(args.env, **world)
+_CHOICES = {
+    "annotator": ("person", "gold", "bradley-terry"),
+    "rule": RULES,
+    "compare": PROMPTS,
+    "ranks": RANKS,
+}
+
+
+def _check_annotator(args: AnnotateArgs, names: Sequence[str], *, has_labels: bool) -> None:
+    """Raise for options that do not go with who annotates."""
+    if not args.label_temperature > 0:
+        raise LmgymError(
+            f"--label-temperature {args.label_temperature} is out of range; give one above 0"
+        )
+    if not 0 <= args.flip <= 1:
+        raise LmgymError(f"--flip {args.flip} is out of range; give 0 to 1")
+    if args.label_temperature != 1 and args.annotator != "bradley-terry":
+        raise LmgymError("--label-temperature goes with --annotator bradley-terry alone")
+    if args.annotator == "person":
+        if args.flip:
+            raise LmgymError("--flip goes with --annotator gold or bradley-terry alone")
+    elif names:
+        raise LmgymError(
+            f"--annotator {args.annotator} compares by the gold reward of a world; give one with"
+            " --env, in place of a file"
+        )
+    elif has_labels:
+        raise LmgymError(
+            f"--out {args.out!r} holds labels already, and simulated ones are not mixed with them;"
+            " give another file"
+        )
+
+
+def _annotator(args: AnnotateArgs) -> Annotator:
+    annotator: Annotator = GoldAnnotator()
+    if args.annotator == "bradley-terry":
+        annotator = BradleyTerryAnnotator(args.label_temperature)
+    return FlipAnnotator(args.flip, annotator) if args.flip else annotator
+
+
+def _answers(task: Task[Any], args: AnnotateArgs, rng: np.random.Generator) -> list[Transcript]:
+    """What the policy answers to problems of the world, a few times as many as are needed."""
     task.check_split(args.split)
     if task.max_turns > 1:
         raise LmgymError(f"{args.env} takes several turns; answers of one turn can be compared")
+    if args.ranks != "random" and not task.has_gold_reward:
+        raise LmgymError(f"--ranks {args.ranks} needs a gold reward, which {args.env} has not")
 
     import torch
 
     from lmgym.policies.loading import load_policy
-    from lmgym.preferences.annotators import GoldAnnotator
-    from lmgym.preferences.collection import compare
     from lmgym.rollouts import RolloutCollector
+    from lmgym.training.presets import default_batch_size, use_threads
 
     policy = load_policy(args.model, device=args.device)
-    generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
-    n = (args.pairs or _PAIRS) * (1 if args.rule == "random" else args.pool)
-    batch = RolloutCollector(policy, task, None).collect(
-        rng, generator, n_groups=2 * n, group_size=2, split=args.split, temperature=args.temperature
+    use_threads(policy.n_parameters)
+    with progress() as tell:
+        return collect_answers(
+            RolloutCollector(policy, task, None),
+            torch.Generator().manual_seed(int(rng.integers(1 << 62))),
+            2 * _wanted(args),
+            rng,
+            samples=args.samples,
+            split=args.split,
+            temperature=args.temperature,
+            batch_size=default_batch_size(policy.n_parameters),
+            on_progress=lambda done, total: tell("problems answered", done, total),
+        )
+
+
+def _wanted(args: AnnotateArgs) -> int:
+    """How many candidates a world has to give."""
+    return (args.pairs or _PAIRS) * (1 if args.rule == "random" else args.pool)
+
+
+def _candidates(
+    answers: Sequence[Transcript], args: AnnotateArgs, rng: np.random.Generator
+) -> PreferenceDataset:
+    """Different pairs of answers, unlabelled."""
+    n = _wanted(args)
+    found = compare(
+        answers,
+        [transcript.gold_reward or 0.0 for transcript in answers],
+        8 * n,
+        rng,
+        UndecidedAnnotator(),
+        prompts=args.compare,
+        ranks=args.ranks,
     )
-    undecided = np.zeros(len(batch.transcripts))
-    found = compare(batch.transcripts, undecided, 2 * n, rng, GoldAnnotator())
     if not found:
         raise LmgymError(
             f"{args.model} gave equal answers to every problem; raise --temperature for others"
         )
-    return found[:n]
+    different: dict[Hashable, PreferencePair] = {}
+    for pair in found:
+        sides = zip(pair.prompts, (pair.chosen, pair.rejected), strict=True)
+        different.setdefault(frozenset(sides), pair)
+    return PreferenceDataset.of(different.values())[:n]
 
 
 _PAIRS = 20

@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError
 
-__all__ = ["Annotator", "BradleyTerryAnnotator", "FlipAnnotator", "GoldAnnotator"]
+__all__ = [
+    "Annotator",
+    "BradleyTerryAnnotator",
+    "FlipAnnotator",
+    "GoldAnnotator",
+    "UndecidedAnnotator",
+]
 
 _Floats = NDArray[np.float64]
 
@@ -99,6 +105,21 @@ class FlipAnnotator:
         labels = self.annotator.label(first, second, rng)
         is_flipped = rng.random(len(labels)) < self.probability
         return np.where(is_flipped, 1 - labels, labels)
+
+
+@dataclass(frozen=True)
+class UndecidedAnnotator:
+    """Never tells: for pairs that somebody is asked about later.
+
+    Example:
+        >>> UndecidedAnnotator().label([1.0], [0.0], np.random.default_rng(0))
+        array([0.5])
+    """
+
+    def label(self, first: ArrayLike, second: ArrayLike, rng: np.random.Generator) -> _Floats:
+        """One half for each comparison; draws nothing from `rng`."""
+        del rng
+        return np.full(len(_gaps(first, second)), 0.5)
 
 
 def _gaps(first: ArrayLike, second: ArrayLike) -> _Floats:

@@ -13,6 +13,7 @@ import pytest
 from lmgym.commands.arguments import parse_options
 from lmgym.commands.reward_annotate import AnnotateArgs
 from lmgym.commands.reward_curve import CurveArgs
+from lmgym.factory import make_task
 from lmgym.preferences.pairs import PreferenceDataset, PreferencePair
 from lmgym.registry import WORLDS
 from lmgym.reward_models import load_reward_model
@@ -90,6 +91,41 @@ MISTAKES = [
     ("reward annotate --env lmgym/GuessNumber-v0 --out x.jsonl", "takes several turns"),
     ("reward annotate one.jsonl --out x.jsonl", "row 1 of 'one.jsonl': 'answers' has 1 different"),
     ("reward annotate two.jsonl --out x.jsonl", "row 2 of 'two.jsonl': the column 'answers'"),
+    ("reward annotate pairs.jsonl --out x.jsonl --annotator me", "unknown --annotator 'me'"),
+    ("reward annotate pairs.jsonl --out x.jsonl --annotator gold", "give one with --env, in place"),
+    ("reward annotate pairs.jsonl --out x.jsonl --flip 0.1", "--flip goes with --annotator gold"),
+    (
+        "reward annotate --env lmgym/Preference-v0 --out x.jsonl --annotator gold --flip 2",
+        "--flip 2.0 is out of range; give 0 to 1",
+    ),
+    (
+        "reward annotate --env lmgym/Preference-v0 --out x.jsonl --label-temperature 0",
+        "--label-temperature 0.0 is out of range",
+    ),
+    (
+        "reward annotate --env lmgym/Preference-v0 --out x.jsonl --label-temperature 2",
+        "--label-temperature goes with --annotator bradley-terry",
+    ),
+    (
+        "reward annotate --env lmgym/Preference-v0 --out x.jsonl --samples 1",
+        "--samples 1 is out of range; at least 2",
+    ),
+    (
+        "reward annotate --env lmgym/Preference-v0 --out x.jsonl --compare between",
+        "unknown --compare 'between'; known: within, across",
+    ),
+    (
+        "reward annotate --env lmgym/Preference-v0 --out pairs.jsonl --annotator gold",
+        "--out 'pairs.jsonl' holds labels already",
+    ),
+    (
+        "reward annotate --env lmgym/Copy-v0 --out x.jsonl --annotator gold",
+        "lmgym/Copy-v0 has no gold reward for --annotator gold",
+    ),
+    (
+        "reward annotate --env lmgym/Copy-v0 --out x.jsonl --ranks extreme",
+        "--ranks extreme needs a gold reward",
+    ),
     ("reward curve", "name a world"),
     ("reward curve lmgym/Copy-v0", "--proxy is missing"),
     ("reward curve lmgym/Copy-v0 --proxy rm:nothing", "'nothing' is no reward model"),
@@ -240,6 +276,73 @@ def test_annotate_asks_about_answers_of_a_policy(run_cli: RunCli, tmp_path: Path
     assert (code, err) == (0, "")
     assert "[2/2]" in out
     assert len(PreferenceDataset.from_jsonl(tmp_path / "labels.jsonl")) == 2
+
+
+SIMULATE = ("reward", "annotate", "--env", "lmgym/Preference-v0", "--seed", "0")
+
+
+def gold_gaps(path: Path) -> list[float]:
+    """How much better the world likes each chosen answer than the rejected one."""
+    task = make_task("lmgym/Preference-v0")
+    graded = [task.gold_rewards(p.transcripts()) for p in PreferenceDataset.from_jsonl(path)]
+    return [float(chosen - rejected) for chosen, rejected in graded]
+
+
+def test_a_simulated_annotator_labels_without_being_asked(run_cli: RunCli, tmp_path: Path) -> None:
+    code, out, err = run_cli(*SIMULATE, "--annotator", "gold", "--pairs", "30", "--out", "y.jsonl")
+    assert (code, err) == (0, "")
+    assert "30 pairs in y.jsonl; 0 of" in out
+    data = PreferenceDataset.from_jsonl(tmp_path / "y.jsonl")
+    assert len({frozenset((*p.prompt, p.chosen, p.rejected)) for p in data}) == 30
+    for gap, pair in zip(gold_gaps(tmp_path / "y.jsonl"), data, strict=True):
+        assert gap >= 0
+        assert pair.probability == (1.0 if gap else 0.5)
+
+
+def test_simulated_mistakes_are_counted(run_cli: RunCli, tmp_path: Path) -> None:
+    words = (*SIMULATE, "--annotator", "bradley-terry", "--pairs", "40")
+    out = run_cli(*words, "--label-temperature", "2", "--out", "hot.jsonl")[1]
+    gaps = gold_gaps(tmp_path / "hot.jsonl")
+    wrong, decided = sum(gap < 0 for gap in gaps), sum(gap != 0 for gap in gaps)
+    assert 0 < wrong < decided
+    assert f"{wrong} of {decided} labels" in out
+    out = run_cli(*words, "--label-temperature", "1e-6", "--out", "cold.jsonl")[1]
+    assert "; 0 of" in out
+    flipped = ("--annotator", "gold", "--pairs", "10", "--flip", "1", "--out", "flipped.jsonl")
+    assert "(100.0%) contradict" in run_cli(*SIMULATE, *flipped)[1]
+
+
+def test_the_same_seed_simulates_the_same_labels(run_cli: RunCli, tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        words = ("--annotator", "bradley-terry", "--pairs", "10", "--out", name)
+        assert run_cli(*SIMULATE, *words)[0] == 0
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
+def test_answers_to_different_prompts_can_be_compared(run_cli: RunCli, tmp_path: Path) -> None:
+    words = ("--annotator", "gold", "--pairs", "10", "--compare", "across", "--samples", "4")
+    assert run_cli(*SIMULATE, *words, "--ranks", "extreme", "--out", "y.jsonl")[0] == 0
+    data = PreferenceDataset.from_jsonl(tmp_path / "y.jsonl")
+    assert not any(pair.is_within_prompt for pair in data)
+
+
+@pytest.mark.slow
+def test_simulated_labels_come_from_what_a_rule_chooses(run_cli: RunCli, tmp_path: Path) -> None:
+    words = ("--annotator", "gold", "--pairs", "200", "--out", "first.jsonl")
+    assert run_cli(*SIMULATE, *words)[0] == 0
+    assert run_cli("reward", "fit", "first.jsonl", "--out", "rm", *QUICK)[0] == 0
+    following = ("--annotator", "gold", "--pairs", "5", "--out", "next.jsonl")
+    code, _, err = run_cli(*SIMULATE, *following, "--rule", "fisher", "--reward-model", "rm")
+    assert (code, err) == (0, "")
+    assert len(PreferenceDataset.from_jsonl(tmp_path / "next.jsonl")) == 5
+
+
+def test_too_few_different_answers_are_told(run_cli: RunCli, tmp_path: Path) -> None:
+    words = ("--annotator", "gold", "--pairs", "20", "--temperature", "0.05", "--out", "y.jsonl")
+    code, out, _ = run_cli(*SIMULATE, *words)
+    assert code == 0
+    n = len(PreferenceDataset.from_jsonl(tmp_path / "y.jsonl"))
+    assert f"{n} pairs of 20, since many answers are equal" in out
 
 
 # Curves

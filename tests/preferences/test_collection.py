@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from lmgym.agents.embedded import new_policy
 from lmgym.errors import LmgymError
 from lmgym.factory import make_task
 from lmgym.preferences.annotators import BradleyTerryAnnotator, GoldAnnotator
-from lmgym.preferences.collection import collect_pairs, compare
+from lmgym.preferences.collection import GoldGaps, collect_answers, collect_pairs, compare
+from lmgym.preferences.pairs import PreferenceDataset, PreferencePair
 from lmgym.rollouts import RolloutCollector, demonstrations
 from lmgym.transcript import Transcript
 
@@ -81,3 +84,39 @@ def test_noise_makes_some_choices_wrong() -> None:
 def test_a_world_without_gold_is_told_what_to_do() -> None:
     with pytest.raises(LmgymError, match="CopyTask has no gold reward to compare answers by"):
         collect_pairs(collector("lmgym/Copy-v0"), generator(), 5, np.random.default_rng(0))
+
+
+def test_answers_come_prompt_by_prompt_and_tell_how_far_it_is() -> None:
+    told: list[tuple[int, int]] = []
+    answers = collect_answers(
+        collector(),
+        generator(),
+        5,
+        np.random.default_rng(0),
+        samples=3,
+        batch_size=7,
+        on_progress=lambda *progress: told.append(progress),
+    )
+    assert told == [(2, 5), (4, 5), (5, 5)]
+    ids = [answer.task_id for answer in answers]
+    assert ids == [name for name in ids[::3] for _ in range(3)]
+    assert all(answer.gold_reward is not None for answer in answers)
+
+
+def test_pairs_are_labelled_again_by_what_the_world_said() -> None:
+    said = [
+        replace(Transcript.from_strings(prompt, text), gold_reward=gold)
+        for prompt, text, gold in [("a", "x", 1.0), ("a", "y", 3.0), ("b", "x", 2.0)]
+    ]
+    within = PreferencePair.of("a", "x", "y", probability=0.5, margin=7.0)
+    across = PreferencePair.of("b", "x", "x", rejected_prompt="a")
+    pairs, gaps = PreferenceDataset.of([within, across]), GoldGaps(said)
+    assert gaps.of(pairs).tolist() == [-2.0, 1.0]
+    data = gaps.label(pairs, GoldAnnotator(), np.random.default_rng(0))
+    assert gaps.of(data).tolist() == [2.0, 1.0]
+    assert [(pair.probability, pair.margin) for pair in data] == [(1.0, None)] * 2
+
+
+def test_answers_without_a_gold_reward_have_no_gaps() -> None:
+    with pytest.raises(LmgymError, match="the answer '2' has no gold reward"):
+        GoldGaps([Transcript.from_strings("1+1=", "2")])
