@@ -129,7 +129,8 @@ def _simulate(args: AnnotateArgs, task: Task[Any], rng: np.random.Generator) -> 
     if not task.has_gold_reward:
         raise LmgymError(
             f"{args.env} has no gold reward for --annotator {args.annotator} to compare answers"
-            " by; use a world that has one, such as lmgym/Preference-v0, or --annotator person"
+            " by; use a world that has one, such as lmgym/Preference-v0 with the prompts that it"
+            " generates, or --annotator person"
         )
     answers = _answers(task, args, rng)
     gaps = GoldGaps(answers)
