@@ -23,7 +23,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "annotate": (
         "lmgym.commands.reward_annotate:annotate",
         "[DATA] --out FILE",
-        "say yourself which of two answers is better",
+        "have labelled which of two answers is better",
     ),
     "curve": (
         "lmgym.commands.reward_curve:curve",
