@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,8 +21,6 @@ from lmgym.errors import LmgymError
 from lmgym.training.uncertainty import mean_interval
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
     from lmgym.rollouts import RolloutCollector
@@ -264,7 +263,7 @@ def fit_curve(distance: Array, values: Array, kind: Kind) -> Fit | None:
     (alpha, beta), *_ = np.linalg.lstsq(np.stack([linear, -bend], 1), values - start, rcond=None)
     fit = Fit(kind, float(alpha), float(beta), start)
     left, total = ((values - fit(distance)) ** 2).sum(), ((values - values.mean()) ** 2).sum()
-    return Fit(kind, fit.alpha, fit.beta, start, float(1 - left / total) if total > 0 else 1.0)
+    return replace(fit, r_squared=float(1 - left / total)) if total > 0 else fit
 
 
 def _terms(distance: Array, kind: Kind) -> tuple[Array, Array]:
@@ -311,11 +310,11 @@ def collect_best_of_n(
             missing = int((~batch.scored).sum())
             raise LmgymError(f"the reward could not score {missing} of {samples} answers")
         proxies.append(batch.rewards)
-        if batch.gold_rewards is not None:
-            golds.append(batch.gold_rewards)
+        golds.append(batch.gold_rewards)
         if on_progress is not None:
             on_progress(done, len(task_ids))
-    return best_of_n_curve(np.array(proxies), np.array(golds) if golds else None, label=label)
+    gold = np.array(golds) if collector.task.has_gold_reward else None
+    return best_of_n_curve(np.array(proxies), gold, label=label)
 
 
 def run_curve(run: str | Path, label: str | None = None) -> Curve:
@@ -326,29 +325,20 @@ def run_curve(run: str | Path, label: str | None = None) -> Curve:
     Raises:
         LmgymError: where the run logged no KL to its start.
     """
-    from pathlib import Path
-
     from lmgym.training.runs import read_metrics
 
-    needed = ("reward", "reference_kl")
-    rows = [row for row in read_metrics(Path(run)) if all(name in row for name in needed)]
+    rows = [row for row in read_metrics(Path(run)) if {"reward", "reference_kl"} <= row.keys()]
     if not rows:
         raise LmgymError(
-            f"{str(run)!r} logged no {' and '.join(needed)}; train with GRPO and --log-kl"
+            f"{str(run)!r} logged no reward and reference_kl; train with GRPO and --log-kl"
         )
-    has_gold = all("gold_reward" in row for row in rows)
-
-    def column(name: str) -> Array:
-        return np.array([row[name] for row in rows], np.float64)
-
-    return Curve(
-        label or Path(run).name,
-        "rl",
-        np.array([row["step"] for row in rows], np.int64),
-        column("reference_kl"),
-        column("reward"),
-        column("gold_reward") if has_gold else None,
+    kl, proxy, gold = (
+        np.array([row.get(name, np.nan) for row in rows], np.float64)
+        for name in ("reference_kl", "reward", "gold_reward")
     )
+    known = None if np.isnan(gold).any() else gold
+    steps = np.array([row["step"] for row in rows], np.int64)
+    return Curve(label or Path(run).name, "rl", steps, kl, proxy, known)
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:

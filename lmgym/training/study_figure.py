@@ -69,17 +69,20 @@ def _draw_rewards(axes: Any, curves: Sequence[Curve]) -> None:
 
 
 def _draw_kl(axes: Any, curves: Sequence[Curve], kind: str) -> None:
-    for curve, color in zip(curves, _cycled(len(curves)), strict=True):
-        if curve.kind != kind:
-            continue
+    shown = [
+        (c, color) for c, color in zip(curves, _cycled(len(curves)), strict=True) if c.kind == kind
+    ]
+    for curve, color in shown:
+        axes.plot(curve.n, curve.kl, color=color, lw=1.6)
         if curve.kl_estimate is not None:
             axes.plot(curve.n, curve.kl_estimate, "--", color=color, lw=1.2)
-        axes.plot(curve.n, curve.kl, color=color, lw=1.6)
+    if any(curve.kl_estimate is not None for curve, _ in shown):
+        axes.plot([], [], color=_INK, lw=1.6, label="bound")
+        axes.plot([], [], "--", color=_INK, lw=1.2, label="of the samples")
+        axes.legend(loc="upper left", fontsize=8, framealpha=0.9, edgecolor="none")
     if kind == "best_of_n":
         axes.set_xscale("log", base=2)
-        _finish(axes, "N of best-of-N", "KL: bound (line), samples' (dashed)")
-    else:
-        _finish(axes, "update", "KL (nats)")
+    _finish(axes, "N of best-of-N" if kind == "best_of_n" else "update", "KL (nats)")
 
 
 def _cycled(n: int) -> list[str]:
