@@ -8,7 +8,7 @@ import pytest
 from gymnasium.spaces import Discrete, Text
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from pettingzoo import ParallelEnv
+from pettingzoo import AECEnv, ParallelEnv
 from pettingzoo.test import api_test, parallel_api_test
 
 from lmgym.errors import LmgymError
@@ -72,6 +72,25 @@ class Counting:
         if self.level is RewardLevel.TURN:
             dense = [np.array([10.0 * len(text) for text in turns]) for turns in said]
         return RewardBatch(outcome, dense, {"length": outcome}, unscored)
+
+
+class PickyEnv(WordsEnv):
+    """Refuses the word "bad"."""
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        if action == "bad":
+            raise ValueError("mind your language")
+        return super().step(action)
+
+
+class Flaky(Counting):
+    """Cannot be reached when it is asked for the first time."""
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        scored = super().score(transcripts)
+        if len(self.calls) == 1:
+            raise ConnectionError("refused")
+        return scored
 
 
 class TestSingle:
@@ -217,6 +236,42 @@ class TestSingle:
         env.step("x")
         with pytest.raises(LmgymError, match="over or was never started"):
             env.step("x")
+
+    def test_a_refused_action_leaves_the_episode_as_it_was(self) -> None:
+        source = Counting()
+        env = RewardWrapper(PickyEnv(1), source)
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="mind your language"):
+            env.step("bad")
+        assert env.step("good")[1] == 4.0
+        assert [m.content for m in source.calls[0][0].messages] == ["say 1 words", "good"]
+
+    def test_an_error_of_the_source_asks_for_a_reset(self) -> None:
+        env = RewardWrapper(WordsEnv(3), Flaky(RewardLevel.TURN))
+        env.reset(seed=1)
+        env.unwrapped.left = 3  # type: ignore[attr-defined]
+        with pytest.raises(ConnectionError):
+            env.step("a")
+        with pytest.raises(LmgymError, match=r"an error broke it off; call reset\(\)"):
+            env.step("bb")
+        env.reset(seed=0)
+        assert env.step("bb")[1] >= 20.0
+
+    def test_actions_are_kept_as_they_were(self) -> None:
+        plays: list[Play] = []
+
+        def keep(play: Play) -> Transcript:
+            plays.append(play)
+            return Transcript.from_strings("swing", "x")
+
+        env = RewardWrapper(gym.make("Pendulum-v1", max_episode_steps=2), Counting(), keep)
+        env.reset(seed=0)
+        action = np.zeros(1, np.float32)
+        for value in (0.5, 1.5):
+            action[:] = value  # as fast learners do
+            env.step(action)
+        action[:] = 9.0
+        assert [taken.tolist() for taken in plays[-1].actions] == [[0.5], [1.5]]
 
     def test_rewards_of_complete_batches_are_refused(self) -> None:
         with pytest.raises(LmgymError, match="needs complete batches"):
@@ -383,6 +438,43 @@ class TestBatch:
         with pytest.raises(LmgymError, match=r"call reset\(\)"):
             envs.step(("x", "y"))
 
+    def test_a_refused_action_asks_for_a_reset_because_other_rows_may_have_moved(self) -> None:
+        source = Counting()
+        envs = VectorRewardWrapper(SyncVectorEnv([lambda: PickyEnv(1)] * 2), source)
+        envs.reset(seed=0)
+        with pytest.raises(ValueError, match="mind your language"):
+            envs.step(("x", "bad"))
+        with pytest.raises(LmgymError, match="an error broke it off"):
+            envs.step(("x", "y"))
+        envs.reset(seed=0)
+        assert envs.step(("xx", "yyy"))[1].tolist() == [2.0, 3.0]
+        assert [t.completion_text for t in source.calls[0]] == ["xx", "yyy"]
+
+    def test_a_row_that_is_over_keeps_the_others_from_moving(self) -> None:
+        inner = SyncVectorEnv([lambda: WordsEnv(3)] * 2, autoreset_mode=AutoresetMode.DISABLED)
+        source = Counting()
+        envs = VectorRewardWrapper(inner, source)
+        envs.reset(seed=0)
+        for env, left in zip(inner.envs, (3, 1), strict=True):
+            env.unwrapped.left = left  # type: ignore[attr-defined]
+        envs.step(("a", "b"))
+        with pytest.raises(LmgymError, match=r"call reset\(\)"):
+            envs.step(("c", "d"))
+        envs.reset(options={"reset_mask": np.array([False, True])})
+        inner.envs[0].unwrapped.left = 1  # type: ignore[attr-defined]
+        envs.step(("e", "f"))
+        assert [m.content for m in source.calls[-1][0].messages[1::2]] == ["a", "e"]
+
+    def test_an_error_of_the_source_asks_for_a_reset(self) -> None:
+        envs = VectorRewardWrapper(SyncVectorEnv([lambda: WordsEnv(1)] * 2), Flaky())
+        envs.reset(seed=0)
+        with pytest.raises(ConnectionError):
+            envs.step(("a", "b"))
+        with pytest.raises(LmgymError, match="an error broke it off"):
+            envs.step(("a", "b"))
+        envs.reset(seed=0)
+        assert envs.step(("a", "b"))[1].tolist() == [1.0, 1.0]
+
     def test_a_batch_that_hides_its_mode_has_to_be_told(self) -> None:
         inner = SyncVectorEnv([WordsEnv])
         inner.metadata = {}
@@ -423,6 +515,23 @@ class CallsEnv(ParallelEnv):  # type: ignore[misc]
             self.agents = []
         own = dict.fromkeys(acted, 0.5)
         return actions, own, is_over, dict.fromkeys(acted, False), {agent: {} for agent in acted}
+
+
+class LimitedCallsEnv(CallsEnv):
+    """Its rounds are a limit."""
+
+    def step(self, actions: dict[str, int]) -> tuple[Any, ...]:
+        seen, own, is_over, is_stopped, infos = super().step(actions)
+        return seen, own, is_stopped, is_over, infos
+
+
+class PickyCallsEnv(CallsEnv):
+    """Refuses numbers it does not know."""
+
+    def step(self, actions: dict[str, int]) -> tuple[Any, ...]:
+        if max(actions.values()) >= 5:
+            raise ValueError("numbers below 5")
+        return super().step(actions)
 
 
 def read_calls(play: Play) -> Transcript:
@@ -472,6 +581,47 @@ class TestSimultaneous:
         with pytest.raises(LmgymError, match="only 'agent_0' is scored"):
             self.play({"agent_0": Counting(), "agent_1": Counting()}, zero_sum=True)
 
+    def test_what_cannot_be_scored_is_unscored_for_both_sides_of_a_zero_sum_game(self) -> None:
+        class Speechless(Counting):
+            def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+                n = len(transcripts)
+                return RewardBatch(np.zeros(n), unscored=np.ones(n, np.bool_))
+
+        rewards, infos = self.play(Speechless(), zero_sum=True)
+        assert rewards == {"agent_0": 0.0, "agent_1": 0.0}
+        assert [infos[agent].get("unscored") for agent in rewards] == [True, True]
+
+    def test_a_limit_leaves_the_game_unfinished_and_scored(self) -> None:
+        source = Counting()
+        env = ParallelRewardWrapper(LimitedCallsEnv(2), source, read_calls)
+        env.reset(seed=0)
+        env.step({"agent_0": 1, "agent_1": 2})
+        _, rewards, _, truncations, infos = env.step({"agent_0": 3, "agent_1": 4})
+        assert all(truncations.values())
+        assert rewards == {"agent_0": 5.0, "agent_1": 7.0}
+        assert infos["agent_1"]["reward_parts"] == {"length": 7.0}
+        assert {t.verdict for t in source.calls[0]} == {Verdict.UNFINISHED}
+
+    def test_refused_actions_leave_the_game_as_it_was(self) -> None:
+        source = Counting()
+        env = ParallelRewardWrapper(PickyCallsEnv(1), source, read_calls)
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="below 5"):
+            env.step({"agent_0": 1, "agent_1": 7})
+        env.step({"agent_0": 1, "agent_1": 2})
+        assert [t.completion_text for t in source.calls[0]] == ["x", "xx"]
+
+    def test_an_error_of_a_source_asks_for_a_reset(self) -> None:
+        rewards = {"agent_0": Counting(RewardLevel.TURN), "agent_1": Flaky(RewardLevel.TURN)}
+        env = ParallelRewardWrapper(CallsEnv(3), rewards, read_calls)
+        env.reset(seed=0)
+        with pytest.raises(ConnectionError):
+            env.step({"agent_0": 1, "agent_1": 2})
+        with pytest.raises(LmgymError, match="an error broke it off"):
+            env.step({"agent_0": 1})
+        env.reset(seed=0)
+        assert env.step({"agent_0": 1, "agent_1": 2})[1] == {"agent_0": 10.0, "agent_1": 20.0}
+
     def test_unknown_agents_are_refused(self) -> None:
         with pytest.raises(LmgymError, match="unknown agent 'agent_2'"):
             self.play({"agent_2": Counting()})
@@ -480,6 +630,45 @@ class TestSimultaneous:
 def read_words(play: Play) -> Transcript:
     said = " ".join(play.info["words"][action] for action in play.actions)
     return Transcript.from_strings(play.agent, said, verdict=play.verdict)
+
+
+class LeavingGame(AECEnv):  # type: ignore[misc]
+    """agent_0 may say one word and runs into its limit; agent_1 says two more and is done."""
+
+    metadata: dict[str, Any] = {"name": "leaving", "render_modes": []}
+    possible_agents: list[str] = ["agent_0", "agent_1"]
+
+    def observation_space(self, agent: str) -> Text:
+        return LETTERS
+
+    action_space = observation_space
+
+    def observe(self, agent: str) -> str:
+        return self.said
+
+    def reset(self, seed: int | None = None, options: Any = None) -> None:
+        self.agents = self.possible_agents[:]
+        self.said = "go"
+        self.rewards = dict.fromkeys(self.agents, 0.0)
+        self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
+        self.terminations = dict.fromkeys(self.agents, False)
+        self.truncations = dict.fromkeys(self.agents, False)
+        self.infos: dict[str, dict[str, Any]] = {agent: {} for agent in self.agents}
+        self.agent_selection = "agent_0"
+
+    def step(self, action: str | None) -> None:
+        agent = self.agent_selection
+        if self.terminations[agent] or self.truncations[agent]:
+            self._was_dead_step(action)
+            self.agent_selection = "agent_1"
+            return
+        if action == "bad":
+            raise ValueError("mind your language")
+        self.said = f"{self.said} {action}"
+        self.truncations["agent_0"] = True
+        self.terminations["agent_1"] = self.said.count(" ") == 3
+        is_there = "agent_0" in self.agents and agent == "agent_1" and self.said.count(" ") == 3
+        self.agent_selection = "agent_0" if is_there else "agent_1"
 
 
 class TestInTurn:
@@ -573,3 +762,57 @@ class TestInTurn:
     @pytest.mark.parametrize("level", [RewardLevel.OUTCOME, RewardLevel.TURN])
     def test_pettingzoos_checks_pass(self, make_game: MakeGame, level: RewardLevel) -> None:
         api_test(AECRewardWrapper(make_game(3), Counting(level), read_words), num_cycles=20)
+
+    def test_agents_that_end_at_different_times_are_paid_once_each(self) -> None:
+        source = Counting()
+        env = AECRewardWrapper(LeavingGame(), source)
+        env.reset(seed=0)
+        paid = []
+        for word in ("one", "three", "fiver"):
+            env.step(word)
+            paid.append(dict(env.rewards))
+        assert paid == [
+            {"agent_0": 3.0, "agent_1": 0.0},
+            {"agent_0": 0.0, "agent_1": 0.0},
+            {"agent_0": 0.0, "agent_1": 5.0},
+        ]
+        assert [[t.verdict for t in call] for call in source.calls] == [
+            [Verdict.UNFINISHED],
+            [Verdict.ENDED],
+        ]
+        assert [m.content for m in source.calls[1][0].messages[1::2]] == ["three", "fiver"]
+        assert env.last()[1] == 3.0  # agent_0 hears of it although it was long over
+
+    def test_a_refused_action_leaves_the_game_as_it_was(self) -> None:
+        source = Counting()
+        env = AECRewardWrapper(LeavingGame(), source)
+        env.reset(seed=0)
+        with pytest.raises(ValueError, match="mind your language"):
+            env.step("bad")
+        env.step("good")
+        assert [m.content for m in source.calls[0][0].messages] == ["go", "good"]
+
+    def test_an_error_of_the_source_asks_for_a_reset(self) -> None:
+        env = AECRewardWrapper(LeavingGame(), Flaky())
+        env.reset(seed=0)
+        with pytest.raises(ConnectionError):
+            env.step("a")
+        with pytest.raises(LmgymError, match="an error broke it off"):
+            env.step("b")
+        env.reset(seed=0)
+        env.step("aa")
+        assert env.rewards["agent_0"] == 2.0
+
+    def test_actions_are_kept_as_they_were(self) -> None:
+        plays: list[Play] = []
+
+        def keep(play: Play) -> Transcript:
+            plays.append(play)
+            return Transcript.from_strings("q", "a")
+
+        env = AECRewardWrapper(LeavingGame(), Counting(), keep)
+        env.reset(seed=0)
+        action: Any = ["one"]
+        env.step(action)
+        action[0] = "two"
+        assert plays[0].actions == [["one"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from pettingzoo import AECEnv
@@ -57,16 +58,21 @@ class AECRewardWrapper(BaseWrapper):  # type: ignore[misc]
         self._tell({})
 
     def step(self, action: Any) -> None:
-        """Take the selected agent's action and pay whom something is due."""
+        """Take the selected agent's action and pay whom something is due.
+
+        Raises:
+            LmgymError: where an error broke off the last step.
+        """
+        self._payers.check()
         agent = self.env.agent_selection
         if self.env.terminations[agent] or self.env.truncations[agent]:
             self.env.step(action)  # takes the agent out of the game
             self._tell({})
             return
-        play = self._payers.play(agent)
-        play.see(self.env.observe(agent))
-        play.act(action)
+        seen, taken = deepcopy((self.env.observe(agent), action))
         self.env.step(action)
+        self._payers.play(agent).observations.append(seen)
+        self._payers.act({agent: taken})
         self._cumulative_rewards[agent] = 0.0
         self._tell(self._payers.pay([agent, *self._ended(agent)]))
 

@@ -9,7 +9,7 @@ from lmgym.errors import LmgymError, unknown
 from lmgym.rewards.schedule import Payment
 from lmgym.rewards.source import Reward
 from lmgym.rewards.wrappers.paying import PlayRewards, payment_info, without_payment
-from lmgym.rewards.wrappers.play import Play, TranscriptOf
+from lmgym.rewards.wrappers.play import Play, TranscriptOf, needs_reset
 
 __all__ = ["AgentRewards"]
 
@@ -38,6 +38,7 @@ class AgentRewards:
     ) -> None:
         """Find the sources."""
         self.plays: dict[Any, Play] = {}
+        self._is_broken = False
         self._payers = _payers(agents, reward, transcript_of)
         self._negated: dict[Any, Any] = {}
         if zero_sum:
@@ -46,10 +47,26 @@ class AgentRewards:
     def begin(self, agents: Sequence[Any]) -> None:
         """Forget the last episode."""
         self.plays = {agent: Play(agent=str(agent)) for agent in agents}
+        self._is_broken = False
 
     def play(self, agent: Any) -> Play:
         """The play of an agent; one that joins later starts then."""
         return self.plays.setdefault(agent, Play(agent=str(agent)))
+
+    def check(self) -> None:
+        """See that a step can be taken.
+
+        Raises:
+            LmgymError: where an error broke off the last one.
+        """
+        if self._is_broken:
+            raise needs_reset()
+
+    def act(self, taken: Mapping[Any, Any]) -> None:
+        """Add actions that the game took; the step is done once its agents are paid."""
+        self._is_broken = True
+        for agent, action in taken.items():
+            self.play(agent).actions.append(action)
 
     def pay(self, agents: Sequence[Any]) -> dict[Any, Payment]:
         """What is due to agents that have just acted or come to an end, one call a source."""
@@ -61,6 +78,7 @@ class AgentRewards:
         for agent, opponent in self._negated.items():
             if opponent in payments:
                 payments[agent] = _negation(payments[opponent])
+        self._is_broken = False
         return payments
 
     def info(

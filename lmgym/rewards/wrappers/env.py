@@ -67,13 +67,17 @@ class RewardWrapper(gym.Wrapper[Obs, Act, Obs, Act], RecordConstructorArgs):
         """Take a step and pay the source's reward for it.
 
         Raises:
-            LmgymError: where the episode is over or was never started.
+            LmgymError: where the episode is over or was never started, or broke off with an
+                error: the source's, or its own after the environment had taken the step.
         """
         play = self._play
-        play.act(action)
+        taken = play.admit(action)
         observation, env_reward, terminated, truncated, info = self.env.step(action)
+        self._play = Play()  # until all of the step is done
+        play.actions.append(taken)
         play.see(observation)
         play.terminated, play.truncated = bool(terminated), bool(truncated)
         (payment,) = self._rewards.pay([play])
         told = without_payment(info) | payment_info(play, payment, env_reward)
+        self._play = play
         return observation, payment.reward, terminated, truncated, told

@@ -63,11 +63,17 @@ class ParallelRewardWrapper(BaseParallelWrapper):  # type: ignore[misc]
         dict[Any, bool],
         dict[Any, dict[str, Any]],
     ]:
-        """Take all agents' actions and pay whom something is due."""
+        """Take all agents' actions and pay whom something is due.
+
+        Raises:
+            LmgymError: where the game is over for an agent or was never started, or an error
+                broke off its last step.
+        """
+        self._payers.check()
         plays = {agent: self._payers.play(agent) for agent in actions}
-        for agent, action in actions.items():
-            plays[agent].act(action)
+        taken = {agent: plays[agent].admit(action) for agent, action in actions.items()}
         observations, own, terminations, truncations, infos = self.env.step(actions)
+        self._payers.act(taken)
         for agent, observation in observations.items():
             self._payers.play(agent).see(observation)
         for agent, play in plays.items():

@@ -11,7 +11,7 @@ from lmgym.errors import LmgymError
 from lmgym.task import Message, Role, Verdict
 from lmgym.transcript import AGENT, Transcript
 
-__all__ = ["Play", "TranscriptOf", "text_transcript"]
+__all__ = ["Play", "TranscriptOf", "needs_reset", "text_transcript"]
 
 
 @dataclass(slots=True)
@@ -53,15 +53,23 @@ class Play:
         """Add an observation, copied: environments may write into theirs again."""
         self.observations.append(deepcopy(observation))
 
-    def act(self, action: Any) -> None:
-        """Add an action.
+    def admit(self, action: Any) -> Any:
+        """A copy of an action that may be taken now, to be added once the environment took it.
 
         Raises:
-            LmgymError: where the episode is over or was never started.
+            LmgymError: where the episode is over, was never started, or broke off with an error.
         """
         if self.is_over or not self.observations:
-            raise LmgymError("the episode is over or was never started; call reset() before step()")
-        self.actions.append(deepcopy(action))
+            raise needs_reset()
+        return deepcopy(action)
+
+
+def needs_reset() -> LmgymError:
+    """What is raised for a step that no episode can take."""
+    return LmgymError(
+        "the episode is over or was never started, or an error broke it off; call reset() before"
+        " step()"
+    )
 
 
 TranscriptOf = Callable[[Play], Transcript]

@@ -79,35 +79,39 @@ class VectorRewardWrapper(VectorWrapper[Obs, Act, Obs, Act, NDArray[Any]]):
         """Take a step in each row and pay the source's rewards.
 
         Raises:
-            LmgymError: where a row was never started, or is over and not reset by the batch.
+            LmgymError: where a row was never started, or is over and not reset by the batch, or
+                an error broke off its last step.
         """
         resets_next = self._mode is AutoresetMode.NEXT_STEP
         acting = [row for row, p in enumerate(self._plays) if not (resets_next and p.is_over)]
-        taken = list(iterate(self.action_space, actions))
-        for row in acting:
-            self._plays[row].act(taken[row])
+        given = list(iterate(self.action_space, actions))
+        taken = {row: self._plays[row].admit(given[row]) for row in acting}
+        plays = self._plays
+        # Until all of the step is done: an error may have come after some rows were stepped.
+        self._plays = [Play() for _ in plays]
         observations, env_rewards, terminations, truncations, infos = self.env.step(actions)
         seen = self._rows_of(observations)
         for row in acting:
-            play = self._plays[row]
+            play = plays[row]
+            play.actions.append(taken[row])
             play.terminated, play.truncated = bool(terminations[row]), bool(truncations[row])
             play.see(infos["final_obs"][row] if self._has_begun(play) else seen[row])
-        rewards, told = self._pay(acting, env_rewards, infos)
-        begun = {row for row in acting if self._has_begun(self._plays[row])}
+        rewards, told = self._pay({row: plays[row] for row in acting}, env_rewards, infos)
+        self._plays = plays
+        begun = {row for row in acting if self._has_begun(plays[row])}
         for row in begun | (set(range(self.num_envs)) - set(acting)):
             self._begin(row, seen[row], infos)
         return observations, rewards, terminations, truncations, told
 
     def _pay(
-        self, acting: list[int], env_rewards: NDArray[Any], infos: dict[str, Any]
+        self, plays: Mapping[int, Play], env_rewards: NDArray[Any], infos: dict[str, Any]
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """Rewards of all rows, and the infos with what is said about them."""
         rewards = np.zeros(self.num_envs, np.float64)
         told = _copied(infos)
-        payments = self._rewards.pay([self._plays[row] for row in acting])
-        for row, payment in zip(acting, payments, strict=True):
+        payments = self._rewards.pay(list(plays.values()))
+        for (row, play), payment in zip(plays.items(), payments, strict=True):
             rewards[row] = payment.reward
-            play = self._plays[row]
             info = payment_info(play, payment, env_rewards[row])
             told = self._add_info(
                 told, {"final_info": info} if self._has_begun(play) else info, row
