@@ -1,9 +1,10 @@
-"""What sources that are made of other sources share: their level, and sums over batches."""
+"""What sources that are made of other sources share: their level, checks and sums of batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,36 @@ from lmgym.errors import LmgymError
 from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource
 from lmgym.transcript import Transcript
 
-__all__ = ["any_unscored", "changed", "common_level", "score_due", "scored_rows", "totals"]
+__all__ = [
+    "Compound",
+    "any_unscored",
+    "changed",
+    "checked",
+    "common_level",
+    "fingerprint_of",
+    "score_due",
+    "scored_by",
+    "scored_rows",
+    "totals",
+]
 
 Floats = NDArray[np.float64]
+
+
+class Compound:
+    """A source that is made of others; its `fingerprint` changes when one of theirs does."""
+
+    _sources: tuple[RewardSource, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it apart, for `Cached`."""
+        return f"{type(self).__name__}({', '.join(map(fingerprint_of, self._sources))})"
+
+
+def fingerprint_of(source: RewardSource) -> str:
+    """A source's `fingerprint`, or the name of its class."""
+    return str(getattr(source, "fingerprint", type(source).__name__))
 
 
 def common_level(sources: Iterable[RewardSource]) -> RewardLevel:
@@ -47,14 +75,12 @@ def score_due(
 def scored_rows(
     source: RewardSource, transcripts: Sequence[Transcript], asked: Iterable[bool]
 ) -> RewardBatch:
-    """The rewards of some transcripts, in a batch of all; the others get 0, and are not read.
-
-    Dense rewards are there for every unit: zeros, where the source leaves them out.
-    """
+    """The rewards of some transcripts, in a batch of all; the others get 0, and are not read."""
     rows = [row for row, is_one in enumerate(asked) if is_one]
     n = len(transcripts)
     is_asked = bool(rows) or not n
-    scored = source.score([transcripts[r] for r in rows]) if is_asked else RewardBatch(np.zeros(0))
+    asking = [transcripts[row] for row in rows]
+    scored = scored_by(source, asking) if is_asked else RewardBatch(np.zeros(0))
     std, unscored = scored.std, scored.unscored
     return RewardBatch(
         _spread(scored.outcome, rows, n),
@@ -62,6 +88,39 @@ def scored_rows(
         {name: _spread(values, rows, n) for name, values in scored.parts.items()},
         None if unscored is None else _spread(unscored, rows, n).astype(np.bool_),
         None if std is None else _spread(std, rows, n),
+    )
+
+
+def scored_by(source: RewardSource, transcripts: Sequence[Transcript]) -> RewardBatch:
+    """What `source` pays, checked, with dense rewards for every unit of a dense level."""
+    level = source.level
+    batch = checked(source.score(transcripts), len(transcripts), level)
+    if level is RewardLevel.OUTCOME:
+        return batch
+    rows = enumerate(transcripts)
+    return replace(batch, dense=[_checked_units(batch, row, t, level) for row, t in rows])
+
+
+def checked(batch: RewardBatch, n: int, level: RewardLevel) -> RewardBatch:
+    """The batch as arrays, where it is one of n transcripts, finite wherever it is scored.
+
+    Raises:
+        LmgymError: for anything else; the units of dense rewards are not looked at.
+    """
+    if not isinstance(batch, RewardBatch) or not isinstance(batch.parts, Mapping):
+        raise LmgymError(
+            f"the reward source returned {batch!r:.80}; its score must return a RewardBatch, with"
+            " parts by name"
+        )
+    unscored = _checked_unscored(batch.unscored, n)
+    if batch.dense is not None:
+        _check_dense(batch.dense, n, level)
+    return RewardBatch(
+        _column("outcomes", batch.outcome, n, unscored),
+        batch.dense,
+        {name: _column(f"parts {name!r}", v, n, unscored) for name, v in batch.parts.items()},
+        unscored,
+        None if batch.std is None else _column("stds", batch.std, n, unscored),
     )
 
 
@@ -93,6 +152,31 @@ def any_unscored(batches: Iterable[RewardBatch]) -> NDArray[np.bool_] | None:
     return np.logical_or.reduce(known) if known else None
 
 
+def _checked_unscored(unscored: Any, n: int) -> NDArray[np.bool_] | None:
+    if unscored is None:
+        return None
+    rows = np.asarray(unscored)
+    if rows.shape != (n,) or rows.dtype != np.bool_:
+        raise LmgymError(
+            f"the reward source returned unscored={unscored!r:.80} for {n} transcripts; it must"
+            " return an array of one boolean for each, or None"
+        )
+    return rows
+
+
+def _check_dense(dense: Sequence[Floats], n: int, level: RewardLevel) -> None:
+    if level is RewardLevel.OUTCOME:
+        raise LmgymError(
+            "the reward source is of level outcome and returned dense rewards; give it the level"
+            " turn, step or token, or add them to the outcome"
+        )
+    if len(dense) != n:
+        raise LmgymError(
+            f"the reward source returned dense rewards of {len(dense)} transcripts for {n};"
+            " it must return one array for each"
+        )
+
+
 def _spread(values: NDArray[np.generic], rows: Sequence[int], n: int) -> Floats:
     full = np.zeros(n)
     full[rows] = values
@@ -104,13 +188,64 @@ def _spread_dense(
 ) -> list[Floats] | None:
     if level is RewardLevel.OUTCOME:
         return None
-    full = [np.zeros(transcript.n_units(level)) for transcript in transcripts]
-    for place, (row, units) in enumerate(zip(rows, scored.dense or [], strict=False)):
-        if np.shape(units) == full[row].shape:
-            full[row] = units
-        elif scored.unscored is None or not scored.unscored[place]:
-            raise LmgymError(
-                f"a source returned dense rewards of shape {np.shape(units)} for a transcript of"
-                f" {len(full[row])} units of level {level}; it must return one number for each"
-            )
-    return full
+    known = dict(zip(rows, scored.dense or (), strict=True))
+    return [
+        known[row] if row in known else np.zeros(transcript.n_units(level))
+        for row, transcript in enumerate(transcripts)
+    ]
+
+
+def _checked_units(
+    batch: RewardBatch, row: int, transcript: Transcript, level: RewardLevel
+) -> Floats:
+    """The dense rewards of every unit of a row; zeros where they are left out.
+
+    Those of an episode that is unscored may be anything, and are zeros where they do not fit.
+    """
+    n = transcript.n_units(level)
+    if batch.dense is None:
+        return np.zeros(n)
+    units = _numbers("dense rewards", batch.dense[row])
+    is_finite = bool(np.isfinite(units).all())
+    if units.shape == (n,) and is_finite:
+        return units
+    if batch.unscored is not None and batch.unscored[row]:
+        return np.zeros(n)
+    if units.shape == (n,):
+        raise _not_finite("dense rewards", units)
+    raise LmgymError(
+        f"the reward source returned dense rewards of shape {units.shape} for a transcript of {n}"
+        f" units of level {level!s}; it must return one number for each"
+    )
+
+
+def _column(name: str, values: Any, n: int, unscored: NDArray[np.bool_] | None) -> Floats:
+    """A number for each transcript, finite where it is scored."""
+    column = _numbers(name, values)
+    if column.shape != (n,):
+        raise LmgymError(
+            f"the reward source returned {name} of shape {column.shape} for {n} transcripts; it"
+            " must return one number for each"
+        )
+    if not np.isfinite(column).all():
+        known = column if unscored is None else column[~unscored]
+        if not np.isfinite(known).all():
+            raise _not_finite(name, known)
+    return column
+
+
+def _numbers(name: str, values: Any) -> Floats:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise LmgymError(
+            f"the reward source returned {name} {values!r:.80}; they must be arrays of numbers"
+        ) from None
+
+
+def _not_finite(name: str, values: Floats) -> LmgymError:
+    worst = values[~np.isfinite(values)][0]
+    return LmgymError(
+        f"the reward source returned {worst}, which is not finite; mark what it cannot score as"
+        f" unscored (it stands among its {name})"
+    )

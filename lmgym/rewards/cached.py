@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
-from lmgym.rewards.batches import score_due
+from lmgym.rewards.batches import Compound, fingerprint_of, scored_by
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch
 from lmgym.transcript import Transcript
@@ -30,12 +31,13 @@ class _Row:
     is_unscored: bool
 
 
-class Cached:
+class Cached(Compound):
     """A costly source that scores each transcript once.
 
-    Two transcripts are the same where their messages, drafts, ids, verdicts, problems and gold
-    answers are; log-probabilities, groups and columns are not looked at. What could not be scored
-    is asked for again. The source's `fingerprint`, where it has one, is a part of the key.
+    Two transcripts are the same where their messages, drafts, ids, verdicts, problems, gold answers
+    and columns are, goals and columns as their `repr`; log-probabilities and groups are not looked
+    at. What could not be scored is asked for again. The `fingerprint` of the source, and of those
+    that it is made of, is a part of the key.
 
     Args:
         source: a causal source.
@@ -54,6 +56,7 @@ class Cached:
     def __init__(self, source: Reward, maxsize: int = 65536) -> None:
         """Start with an empty memory."""
         self.source, self.maxsize = as_source(source), maxsize
+        self._sources = (self.source,)
         self.level, self.is_causal = self.source.level, self.source.is_causal
         if not self.is_causal:
             raise LmgymError(
@@ -67,14 +70,15 @@ class Cached:
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Look up, and score what is new in one call."""
-        fingerprint = str(getattr(self.source, "fingerprint", type(self.source).__name__))
-        keys = [_key(fingerprint, transcript) for transcript in transcripts]
+        fingerprint = fingerprint_of(self.source)
+        with np.printoptions(threshold=sys.maxsize, floatmode="unique"):  # arrays in full
+            keys = [_key(fingerprint, transcript) for transcript in transcripts]
         found = {key: self._rows[key] for key in keys if key in self._rows}
         new = {key: row for row, key in enumerate(keys) if key not in found}
         self.hits += len(keys) - len(new)
         self.misses += len(new)
         if new or not keys:
-            batch = score_due(self.source, [transcripts[row] for row in new.values()], self.level)
+            batch = scored_by(self.source, [transcripts[row] for row in new.values()])
             found |= dict(zip(new, _rows_of(batch), strict=True))
         self._remember(keys, found)
         return _batch_of([found[key] for key in keys])
@@ -91,8 +95,9 @@ class Cached:
 def _key(fingerprint: str, transcript: Transcript) -> bytes:
     t = transcript
     facts = (t.task_id, t.gold, t.goal, t.verdict, t.gold_reward, t.n_opening, t.draft)
+    columns = sorted(t.columns.items())
     ids = [(segment.agent, segment.ids, segment.prompt_length) for segment in t.segments]
-    written = repr((fingerprint, facts, [tuple(message) for message in t.messages], ids))
+    written = repr((fingerprint, facts, columns, [tuple(message) for message in t.messages], ids))
     return sha256(written.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -1,9 +1,9 @@
 """Chance without a generator: draws that follow from what was written.
 
-A source is pure, so its chance comes from the transcripts: from the problem, the group, the
-messages and, where they are recorded, the log-probabilities of the ids. The same text in the same
-batch gets the same draw, whenever it is scored; equal texts of one batch are told apart by their
-order, so that the members of a group that agree can still be paid differently.
+A source is pure, so its chance comes from the transcripts: from the problem, the messages and,
+where they are recorded, the log-probabilities of the ids. The same text in the same batch gets the
+same draw, whenever it is scored; equal texts of one batch are told apart by their order, so that
+the members of a group that agree can still be paid differently.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from lmgym.errors import LmgymError
 from lmgym.transcript import Transcript
 
-__all__ = ["draw_normals", "draw_uniforms", "written_keys"]
+__all__ = ["checked_seed", "digest", "draw_normals", "draw_uniforms", "written_keys"]
+
+
+def checked_seed(seed: int) -> int:
+    """The seed, where it is one."""
+    if not isinstance(seed, (int, np.integer)):
+        raise LmgymError(f"seed={seed!r} is no whole number; give one, equal seeds draw the same")
+    return int(seed)
 
 
 def written_keys(transcripts: Sequence[Transcript], seed: int) -> list[bytes]:
@@ -56,8 +64,7 @@ def _uniforms(keys: Sequence[bytes]) -> NDArray[np.float64]:
 
 def _written(transcript: Transcript) -> bytes:
     said = [(message.role, message.content) for message in transcript.messages]
-    place = (transcript.task_id, transcript.group_id)
-    facts = (*place, said, transcript.draft, _logprobs(transcript))
+    facts = (transcript.task_id, said, transcript.draft, _logprobs(transcript))
     return repr(facts).encode("utf-8", "surrogatepass")
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource
+from lmgym.rewards.names import as_source
+from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource
 from lmgym.rewards.units import Decode, prefixes
 from lmgym.transcript import Transcript
 
@@ -16,7 +17,7 @@ __all__ = ["check_reward"]
 
 
 def check_reward(
-    source: RewardSource,
+    source: Reward,
     transcripts: Sequence[Transcript],
     *,
     decode: Decode | None = None,
@@ -29,7 +30,7 @@ def check_reward(
     later. Transcripts that are equal count once, as a source may tell them apart by their order.
 
     Args:
-        source: the one to check.
+        source: the one to check, or what `reward=` takes for it.
         transcripts: at least two that differ, some of them over (with a verdict).
         decode: ids to text, to check prefixes at level token; without it they are not checked.
         tolerance: how far numbers may differ that should be equal.
@@ -38,10 +39,11 @@ def check_reward(
         AssertionError: at the first promise that is broken; it says which.
 
     Example:
-        >>> from lmgym.rewards import VerifierReward
         >>> said = [Transcript.from_strings("1+1=", text) for text in "123"]
-        >>> check_reward(VerifierReward(), said)
+        >>> check_reward("verifier", said)
     """
+    if isinstance(source, str) or (callable(source) and not isinstance(source, RewardSource)):
+        source = as_source(source)
     name = type(source).__name__
     assert isinstance(source, RewardSource), f"{name} needs level, is_causal and score"
     level, is_causal = source.level, source.is_causal
@@ -160,6 +162,9 @@ def _pairs(
     yield "outcome", first.outcome[scored], second.outcome[scored]
     if first.std is not None and second.std is not None:
         yield "std", first.std[scored], second.std[scored]
+    for name in sorted({*first.parts, *second.parts}):
+        ours, theirs = (np.asarray(b.parts.get(name, none), np.float64) for b in (first, second))
+        yield f"parts[{name!r}]", ours[scored], theirs[scored]
     for row in np.flatnonzero(scored).tolist():
         if first.dense is not None and second.dense is not None:
             yield f"dense[{row}]", first.dense[row], second.dense[row]

@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
-from lmgym.rewards.batches import any_unscored, common_level, score_due, scored_rows, totals
+from lmgym.rewards.batches import (
+    Compound,
+    any_unscored,
+    common_level,
+    score_due,
+    scored_by,
+    scored_rows,
+    totals,
+)
 from lmgym.rewards.controls import ConstantReward
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource
@@ -25,7 +33,7 @@ __all__ = ["Gate", "Rubric", "WeightedSum"]
 Weighted = Reward | tuple[float, Reward]
 
 
-class WeightedSum:
+class WeightedSum(Compound):
     """The weighted sum of several sources, each of them a part.
 
     Part `name` is what the source of that name adds to the outcome; where it has several parts of
@@ -50,9 +58,9 @@ class WeightedSum:
         if not terms:
             raise LmgymError("a sum needs at least one source; give {name: source}")
         self.terms = {name: _weighted(name, term) for name, term in terms.items()}
-        sources = [source for _, source in self.terms.values()]
-        self.level = common_level(sources)
-        self.is_causal = all(source.is_causal for source in sources)
+        self._sources = tuple(source for _, source in self.terms.values())
+        self.level = common_level(self._sources)
+        self.is_causal = all(source.is_causal for source in self._sources)
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Score with every source, and add."""
@@ -101,10 +109,11 @@ class Rubric(WeightedSum):
         self.terms = {name: (weight / total, s) for name, (weight, s) in self.terms.items()}
 
 
-class Gate:
+class Gate(Compound):
     """One source where a condition holds, another where it does not.
 
-    Each source is asked only for its own transcripts. `parts["gate"]` is 1 where the condition
+    Each source is asked only for its own transcripts, and neither for those that the condition
+    cannot score: they are unscored. `parts["gate"]` is 1 where the condition
     held. Dense rewards that hang on a condition are known only at the end of an episode, so
     a gate of dense sources is not causal: it works in rollouts and not in `step`.
 
@@ -134,18 +143,21 @@ class Gate:
         if isinstance(otherwise, (int, float)):
             otherwise = ConstantReward(otherwise)
         self.otherwise = as_source(otherwise)
-        sources = (self.condition, self.then, self.otherwise)
-        self.level = common_level(sources[1:])
+        self._sources = (self.condition, self.then, self.otherwise)
+        self.level = common_level(self._sources[1:])
         is_known = self.level is RewardLevel.OUTCOME
-        self.is_causal = is_known and all(source.is_causal for source in sources)
+        self.is_causal = is_known and all(source.is_causal for source in self._sources)
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Ask the condition, then each source for its transcripts."""
-        condition = self.condition.score(transcripts)
+        condition = scored_by(self.condition, transcripts)
         holds = totals(condition) > self.threshold
+        fails = ~holds
+        if condition.unscored is not None:
+            holds, fails = holds & ~condition.unscored, fails & ~condition.unscored
         batches = (
             scored_rows(self.then, transcripts, holds),
-            scored_rows(self.otherwise, transcripts, ~holds),
+            scored_rows(self.otherwise, transcripts, fails),
         )
         parts = {"gate": holds.astype(np.float64)}
         for batch in batches:

@@ -7,13 +7,14 @@ Whatever improves under a reward that says nothing is not due to the reward (Sha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError, unknown
-from lmgym.rewards.batches import changed, totals
-from lmgym.rewards.chance import digest, draw_normals, draw_uniforms, written_keys
+from lmgym.rewards.batches import Compound, changed, scored_by, totals
+from lmgym.rewards.chance import checked_seed, digest, draw_normals, draw_uniforms, written_keys
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch, RewardLevel
 from lmgym.transcript import Transcript
@@ -36,6 +37,8 @@ class ConstantReward:
 
     def __init__(self, value: float = 1.0) -> None:
         """Keep the value."""
+        if not isfinite(value):
+            raise LmgymError(f"the constant {value} is not finite; give a number")
         self.value = value
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
@@ -61,7 +64,7 @@ class RandomReward:
     Example:
         >>> twice = [Transcript.from_strings("1+1=", "2")] * 6
         >>> RandomReward(seed=1).score(twice).outcome
-        array([0., 1., 0., 1., 0., 0.])
+        array([1., 1., 0., 1., 1., 1.])
     """
 
     level = RewardLevel.OUTCOME
@@ -75,7 +78,8 @@ class RandomReward:
             raise unknown("distribution", distribution, DISTRIBUTIONS)
         if not 0 <= probability <= 1:
             raise LmgymError(f"probability={probability} is none; give a number from 0 to 1")
-        self.distribution, self.probability, self.seed = distribution, probability, seed
+        self.distribution, self.probability = distribution, probability
+        self.seed = checked_seed(seed)
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Draw a number for each."""
@@ -86,7 +90,7 @@ class RandomReward:
         return RewardBatch(outcome, parts={"random": outcome})
 
 
-class InvertedReward:
+class InvertedReward(Compound):
     """A source turned upside down: an episode is paid `top` less what the source pays in total.
 
     By default 1 - r, which pays wrong answers of the verifier; `top=0` pays -r.
@@ -103,12 +107,15 @@ class InvertedReward:
 
     def __init__(self, source: Reward = "verifier", top: float = 1.0) -> None:
         """Take level and timing from the source."""
+        if not isfinite(top):
+            raise LmgymError(f"top={top} is not finite; give a number")
         self.source, self.top = as_source(source), top
+        self._sources = (self.source,)
         self.level, self.is_causal = self.source.level, self.source.is_causal
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Invert outcomes, and the signs of dense rewards."""
-        batch = self.source.score(transcripts)
+        batch = scored_by(self.source, transcripts)
         return changed(batch, lambda outcome: self.top - outcome, lambda units: -units)
 
 
@@ -129,7 +136,7 @@ class ShuffledReward:
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Score, then permute over the batch."""
-        scored = self.source.score(transcripts)
+        scored = scored_by(self.source, transcripts)
         order = _order(written_keys(transcripts, 0))
         outcome = totals(scored)[order]
         unscored = None if scored.unscored is None else scored.unscored[order]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError, unknown
-from lmgym.rewards.batches import any_unscored, score_due, totals
+from lmgym.rewards.batches import Compound, any_unscored, scored_by, totals
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch
 from lmgym.transcript import Transcript
@@ -50,7 +50,7 @@ def reduce_members(
     return (mean - coefficient * variance if reduce == "uwo" else mean), np.sqrt(variance)
 
 
-class EnsembleReward:
+class EnsembleReward(Compound):
     """Sources that judge the same, reduced to one; `std` is how far their totals disagree.
 
     `parts` are the members' mean and what their disagreement takes from it. An episode that one
@@ -76,6 +76,7 @@ class EnsembleReward:
     ) -> None:
         """Check that the members judge at one level."""
         self.members = [as_source(member) for member in members]
+        self._sources = tuple(self.members)
         levels = sorted({member.level for member in self.members})
         if len(levels) != 1:
             raise LmgymError(
@@ -90,7 +91,7 @@ class EnsembleReward:
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Ask all members, and reduce."""
-        batches = [score_due(member, transcripts, self.level) for member in self.members]
+        batches = [scored_by(member, transcripts) for member in self.members]
         outcome = self._reduced([batch.outcome for batch in batches])
         mean = np.mean([batch.outcome for batch in batches], axis=0)
         dense = [batch.dense for batch in batches if batch.dense is not None]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import numpy as np
 
-from lmgym.errors import LmgymError
+from lmgym.errors import LmgymError, unknown
 from lmgym.rewards.source import RewardBatch, RewardLevel
 from lmgym.transcript import Transcript
 
@@ -52,7 +53,7 @@ class FormatReward:
     def __init__(self, form: str = "boxed") -> None:
         """Compile the expression."""
         self.form = form
-        self._matches = compiled(FORMATS.get(form, form), re.DOTALL).fullmatch
+        self._matches = compiled(_expression(form), re.DOTALL).fullmatch
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Match the messages."""
@@ -91,6 +92,14 @@ class PatternReward:
         counts = [min(cap, len(finds(t.completion_text))) for t in transcripts]
         outcome = np.array(counts, np.float64)
         return RewardBatch(outcome, parts={"pattern": outcome})
+
+
+def _expression(form: str) -> str:
+    """The expression of a format; a word that looks like a name is refused."""
+    is_plain = re.fullmatch(r"[\w\s-]+", form) is not None
+    if form not in FORMATS and is_plain and get_close_matches(form.lower(), FORMATS, cutoff=0.7):
+        raise unknown("format", form, FORMATS, f"for an expression write ({form})")
+    return FORMATS.get(form, form)
 
 
 def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.registry import REWARD_ARGUMENTS, REWARDS, load
-from lmgym.rewards.source import Reward, RewardSource
+from lmgym.rewards.source import Reward, RewardLevel, RewardSource
 
 __all__ = ["Term", "as_source", "parse_reward", "read_reward"]
 
@@ -57,7 +57,7 @@ def read_reward(reward: Reward) -> RewardSource | None:
     if isinstance(reward, type):
         raise LmgymError(f"reward={reward.__name__} is a class; pass an instance of it")
     if isinstance(reward, RewardSource):
-        return reward
+        return _with_level(reward)
     if callable(reward):
         return _of_function(reward)
     raise LmgymError(
@@ -171,6 +171,8 @@ def _check_name(term: Term, text: str) -> None:
         raise LmgymError(f"reward {NOTHING!r} takes no argument, and was given {term.argument!r}")
     if term.name not in REWARDS and term.name != NOTHING:
         hint = "or a function or RewardSource"
+        if term.name[0] in "-+":
+            hint += f"; a first term with a sign is written {term.name[0]}1*{term.name[1:]}"
         if _OPERATOR.search(text) or re.search(r"\w[-+]\w", term.name):
             hint += "; sums have spaces around + and -, arguments with such are quoted"
         raise unknown("reward", term.name, _forms(), hint)
@@ -195,6 +197,16 @@ def _source(name: str, argument: str | None) -> RewardSource:
 
 def _missing(name: str, argument: str) -> LmgymError:
     return LmgymError(f"reward {name!r} needs an argument; write {name}:{argument}")
+
+
+def _with_level(source: RewardSource) -> RewardSource:
+    if not isinstance(source.level, RewardLevel):
+        levels = ", ".join(f"RewardLevel.{level.name}" for level in RewardLevel)
+        raise LmgymError(
+            f"{type(source).__name__}.level is {source.level!r}, no RewardLevel; give one of"
+            f" {levels}"
+        )
+    return source
 
 
 def _of_function(function: Callable[..., Any]) -> RewardSource:

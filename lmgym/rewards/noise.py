@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
-from lmgym.rewards.batches import score_due
-from lmgym.rewards.chance import digest, draw_normals, draw_uniforms, written_keys
+from lmgym.rewards.batches import Compound, scored_by
+from lmgym.rewards.chance import checked_seed, digest, draw_normals, draw_uniforms, written_keys
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch
 from lmgym.rewards.units import prefixes
@@ -19,7 +20,7 @@ from lmgym.transcript import Transcript
 __all__ = ["Noise"]
 
 
-class Noise:
+class Noise(Compound):
     """A source that errs: Gaussian noise on every number it pays, or flips of 0 and 1.
 
     The noise follows from the seed and from what was written up to the unit that is paid
@@ -35,7 +36,7 @@ class Noise:
     Example:
         >>> said = [Transcript.from_strings("1+1=", str(n)) for n in range(8)]
         >>> Noise("verifier", flip=0.25).score(said).outcome
-        array([1., 0., 0., 0., 0., 1., 0., 0.])
+        array([0., 0., 1., 0., 0., 0., 0., 1.])
     """
 
     def __init__(
@@ -46,12 +47,13 @@ class Noise:
             raise LmgymError(f"scale={scale} is no standard deviation; give a number from 0 up")
         if not 0 <= flip <= 1:
             raise LmgymError(f"flip={flip} is no probability; give a number from 0 to 1")
-        self.source, self.scale, self.flip, self.seed = as_source(source), scale, flip, seed
+        self.source, self.scale, self.flip = as_source(source), scale, flip
+        self.seed, self._sources = checked_seed(seed), (self.source,)
         self.level, self.is_causal = self.source.level, self.source.is_causal
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Score, then disturb."""
-        batch = score_due(self.source, transcripts, self.level)
+        batch = scored_by(self.source, transcripts)
         outcome = self._disturbed(batch.outcome, written_keys(transcripts, self.seed))
         if batch.dense is None:
             return replace(batch, outcome=outcome)
@@ -72,9 +74,12 @@ class Noise:
         """What was written up to the end of each unit, as 16 bytes."""
         if not transcript.segments:
             return written_keys(prefixes(transcript, self.level)[1:], self.seed)
-        problem = repr((transcript.task_id, transcript.group_id, self.seed)).encode()
-        return [
-            digest(problem, repr((index, segment.ids[:end])).encode())
-            for index, segment in enumerate(transcript.segments)
-            for end in segment.unit_ends(self.level)
-        ]
+        keys = []
+        for index, segment in enumerate(transcript.segments):
+            problem = repr((transcript.task_id, self.seed, index)).encode("utf-8", "surrogatepass")
+            written, start, ids = blake2b(problem, digest_size=16), 0, np.array(segment.ids, "<i8")
+            for end in segment.unit_ends(self.level):
+                written.update(ids[start:end].tobytes())
+                keys.append(written.digest())
+                start = end
+        return keys

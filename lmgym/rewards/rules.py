@@ -19,6 +19,8 @@ __all__ = ["FunctionReward", "GoldReward", "VerifierReward"]
 class VerifierReward:
     """1 for an episode that its world judges correct, else 0.
 
+    Where the world judges nothing, as in environments that are not ours, that is always 0.
+
     Example:
         >>> right = Transcript.from_strings("1+1=", "2", verdict=Verdict.CORRECT)
         >>> VerifierReward().score([right]).outcome
@@ -75,9 +77,9 @@ class FunctionReward:
     """A function `f(prompts, completions, **columns) -> list[float]` as a source.
 
     Prompts and completions are strings, the completion the agent's last message; the columns are
-    `gold`, `task_id`, `verdict` and what the world says of its problems (`answer`, `question`).
-    A function that names its columns gets those; one with `**kwargs` gets all. None instead of a
-    number leaves an episode unscored.
+    `gold`, `task_id`, `verdict` and what the world says of its problems under other names
+    (`answer`, `question`). A function that names its columns gets those; one with `**kwargs` gets
+    all. None instead of a number leaves an episode unscored.
 
     Example:
         >>> short = FunctionReward(lambda prompts, completions: [-len(c) for c in completions])
@@ -94,6 +96,11 @@ class FunctionReward:
         self.name = getattr(function, "__name__", type(function).__name__)
         parameters = inspect.signature(function).parameters.values()
         named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        if any(p.kind is p.POSITIONAL_ONLY for p in named):
+            raise LmgymError(
+                f"the reward function {self.name!r} takes arguments by place only; it is called by"
+                " name, as f(prompts=..., completions=..., **columns)"
+            )
         self._takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self._taken = [p.name for p in named]
         self._needed = [p.name for p in named if p.default is p.empty]
@@ -145,10 +152,10 @@ def _listed(returned: Any, name: str) -> list[float | None]:
 
 
 def _columns(transcripts: Sequence[Transcript]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {
+    names = {name for t in transcripts for name in t.columns}
+    columns = {name: [t.columns.get(name) for t in transcripts] for name in names}
+    return columns | {
         "gold": [t.gold for t in transcripts],
         "task_id": [t.task_id for t in transcripts],
         "verdict": [t.verdict for t in transcripts],
     }
-    names = {name for t in transcripts for name in t.columns}
-    return columns | {name: [t.columns.get(name) for t in transcripts] for name in names}

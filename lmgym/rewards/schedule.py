@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.errors import LmgymError
+from lmgym.rewards.batches import checked, scored_by
 from lmgym.rewards.source import RewardBatch, RewardLevel, RewardSource, VerdictSource
 from lmgym.task import Verdict
 from lmgym.transcript import Transcript
@@ -82,12 +81,11 @@ class RewardSchedule:
         if self.source is None or not due:
             return payments
         scored = [transcripts[i] for i in due]
-        batch = self.source.score(scored)
-        _check_size(batch, len(due), self.level)
+        batch = scored_by(self.source, scored)
         for row, (index, transcript) in enumerate(zip(due, scored, strict=True)):
             paid = 0 if n_paid is None else n_paid[index]
             is_over = transcript.verdict is not None
-            units = self._units(batch, row, transcript)[paid:] if self.is_dense else _NO_UNITS
+            units = _NO_UNITS if batch.dense is None else batch.dense[row][paid:]
             payments[index] = self._payment(batch, row, units, is_over=is_over)
         return payments
 
@@ -121,23 +119,9 @@ class RewardSchedule:
             return None
         if _is_overridden(self.source):
             return None
-        batch = self.source.score_verdicts(list(Verdict))
+        batch = checked(self.source.score_verdicts(list(Verdict)), len(Verdict), self.level)
         every = enumerate(Verdict)
         return {v: self._payment(batch, row, _NO_UNITS, is_over=True) for row, v in every}
-
-    def _units(self, batch: RewardBatch, row: int, transcript: Transcript) -> NDArray[np.float64]:
-        """The dense rewards of a transcript, one for each unit."""
-        n = transcript.n_units(self.level)
-        if batch.dense is None:
-            return np.zeros(n)
-        units = np.asarray(batch.dense[row], np.float64)
-        is_unscored = batch.unscored is not None and batch.unscored[row]
-        if units.shape != (n,) and not is_unscored:
-            raise LmgymError(
-                f"the reward source returned dense rewards of shape {units.shape} for a transcript"
-                f" of {n} units of level {self.level!s}; it must return one number for each"
-            )
-        return units
 
     def _payment(
         self, batch: RewardBatch, row: int, units: NDArray[np.float64], *, is_over: bool
@@ -149,11 +133,6 @@ class RewardSchedule:
         reward = float(batch.outcome[row]) if is_over else 0.0
         if len(units):
             reward += float(units.sum())
-        if not isfinite(reward):
-            raise LmgymError(
-                f"the reward source returned {reward}, which is not finite; mark what it cannot"
-                " score as unscored"
-            )
         return Payment(reward, parts, units=units)
 
 
@@ -190,21 +169,3 @@ def _is_overridden(source: VerdictSource) -> bool:
 
 def _first_with(name: str, order: Sequence[type]) -> type | None:
     return next((kind for kind in order if name in vars(kind)), None)
-
-
-def _check_size(batch: RewardBatch, n: int, level: RewardLevel) -> None:
-    if np.shape(batch.outcome) != (n,):
-        raise LmgymError(
-            f"the reward source returned outcomes of shape {np.shape(batch.outcome)} for {n}"
-            " transcripts; it must return one number for each"
-        )
-    if batch.dense is not None and level is RewardLevel.OUTCOME:
-        raise LmgymError(
-            "the reward source is of level outcome and returned dense rewards; give it the level"
-            " turn, step or token, or add them to the outcome"
-        )
-    if batch.dense is not None and len(batch.dense) != n:
-        raise LmgymError(
-            f"the reward source returned dense rewards of {len(batch.dense)} transcripts for {n};"
-            " it must return one array for each"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError, unknown
-from lmgym.rewards.batches import common_level, score_due
+from lmgym.rewards.batches import Compound, common_level, score_due, scored_by
 from lmgym.rewards.names import as_source, read_reward
 from lmgym.rewards.source import Reward, RewardBatch, RewardLevel, RewardSource
 from lmgym.rewards.units import Decode, prefixes
@@ -21,7 +22,7 @@ Potential = Callable[[Sequence[Transcript]], ArrayLike]
 """States to one finite number each."""
 
 
-class PotentialShaping:
+class PotentialShaping(Compound):
     """A source, and F = gamma * phi(s') - phi(s) for every unit (Ng, Harada and Russell, 1999).
 
     States are the transcripts before the first unit, between units and after the last one; they
@@ -29,8 +30,10 @@ class PotentialShaping:
     so that a learner that discounts units by `gamma` finds the same policies the best as without
     shaping. With gamma = 1 the sum over an episode is -phi(s0).
 
-    A state is looked at anew whenever the episode is scored; wrap a costly source of potentials
-    in `Cached`.
+    All states are looked at anew whenever the episode is scored, in `step` at each unit; wrap a
+    costly source of potentials in `Cached`, which takes no functions of transcripts. At level token
+    the work of an episode grows with the cube of its ids in `step`, and with their square in
+    rollouts, which score once.
 
     Args:
         phi: a source or its name, whose outcome is the potential; or a function of transcripts.
@@ -41,7 +44,7 @@ class PotentialShaping:
 
     Raises:
         LmgymError: for level outcome, for a source of another dense level, for a gamma outside
-            (0, 1].
+            (0, 1], for a phi that is dense or no function of transcripts alone.
 
     Example:
         >>> def progress(states):
@@ -70,12 +73,12 @@ class PotentialShaping:
         if not 0 < gamma <= 1:
             raise LmgymError(f"gamma={gamma} is no discount; give a number above 0 and up to 1")
         self.level = RewardLevel(level)
-        self.phi = as_source(phi) if isinstance(phi, str) else phi
-        self.is_causal: bool = getattr(self.phi, "is_causal", True)
-        self.source = read_reward(source)
+        self.phi, self.source = _read_potential(phi), read_reward(source)
+        parts = (self.phi, self.source)
+        self._sources = tuple(part for part in parts if isinstance(part, RewardSource))
+        self.is_causal = all(source.is_causal for source in self._sources)
         if self.source is not None:
             common_level([self, self.source])
-            self.is_causal &= self.source.is_causal
         self.gamma, self.decode = gamma, decode
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
@@ -112,7 +115,7 @@ class PotentialShaping:
         """Phi of states and where it is not known, both of shape (n,)."""
         unscored = np.zeros(len(states), np.bool_)
         if isinstance(self.phi, RewardSource):
-            batch = self.phi.score(states)
+            batch = scored_by(self.phi, states)
             values: ArrayLike = batch.outcome
             unscored = unscored if batch.unscored is None else batch.unscored.copy()
         else:
@@ -124,3 +127,33 @@ class PotentialShaping:
                 " finite number for each"
             )
         return potentials, unscored
+
+
+def _read_potential(phi: RewardSource | str | Potential) -> RewardSource | Potential:
+    """Phi, where it can be one."""
+    if isinstance(phi, (str, RewardSource)):
+        source = as_source(phi)
+        if source.level is RewardLevel.OUTCOME:
+            return source
+        raise LmgymError(
+            f"phi pays at level {source.level}, and a potential is one number for a state; give a"
+            " source of level outcome"
+        )
+    if inspect.iscoroutinefunction(phi) or not _takes_states(phi):
+        raise LmgymError(
+            f"phi={phi!r:.80} is no potential; give a source, its name, or a function of a list of"
+            " transcripts; FunctionReward(f) makes a source of f(prompts, completions),"
+            " AsyncReward(f) of a coroutine function"
+        )
+    return phi
+
+
+def _takes_states(phi: object) -> bool:
+    """Whether phi can be called with one argument."""
+    if not callable(phi):
+        return False
+    try:
+        inspect.signature(phi).bind(())
+    except TypeError:
+        return False
+    return True

@@ -6,13 +6,13 @@ The parts stay those of the source, so that what it said can be read beside what
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isnan
+from math import isfinite, isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
-from lmgym.rewards.batches import changed, totals
+from lmgym.rewards.batches import Compound, changed, fingerprint_of, scored_by, totals
 from lmgym.rewards.names import as_source
 from lmgym.rewards.source import Reward, RewardBatch
 from lmgym.transcript import Transcript
@@ -20,7 +20,7 @@ from lmgym.transcript import Transcript
 __all__ = ["Clip", "RunningNormalization", "Shift"]
 
 
-class Clip:
+class Clip(Compound):
     """Every number that a source pays, outcome or unit, held between two bounds.
 
     The std stays as it is, an upper bound: clipping brings numbers no further apart.
@@ -41,17 +41,18 @@ class Clip:
         if isnan(low) or isnan(high) or low > high:
             raise LmgymError(f"low={low}, high={high} leave nothing; low <= high must hold")
         self.source, self.low, self.high = as_source(source), low, high
+        self._sources = (self.source,)
         self.level, self.is_causal = self.source.level, self.source.is_causal
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Clip the numbers."""
-        return changed(self.source.score(transcripts), self._clipped, self._clipped)
+        return changed(scored_by(self.source, transcripts), self._clipped, self._clipped)
 
     def _clipped(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.clip(values, self.low, self.high)
 
 
-class Shift:
+class Shift(Compound):
     """A constant on top of every number that a source pays, outcome or unit.
 
     On outcomes it changes no preference among episodes. On units it pays for their number: where
@@ -69,12 +70,15 @@ class Shift:
 
     def __init__(self, source: Reward, by: float) -> None:
         """Take level and timing from the source."""
+        if not isfinite(by):
+            raise LmgymError(f"by={by} is not finite; give a number")
         self.source, self.by = as_source(source), by
+        self._sources = (self.source,)
         self.level, self.is_causal = self.source.level, self.source.is_causal
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Add the constant."""
-        batch = self.source.score(transcripts)
+        batch = scored_by(self.source, transcripts)
         return changed(batch, lambda outcome: outcome + self.by, lambda units: units + self.by)
 
 
@@ -105,12 +109,19 @@ class RunningNormalization:
 
     @property
     def std(self) -> float:
-        """Standard deviation of the totals so far; 1 where they do not differ."""
-        return float(np.sqrt(self._squares / self.count)) if self._squares > 0 else 1.0
+        """Standard deviation of the totals so far; 1 where they differ by rounding at most."""
+        std = (self._squares / max(1, self.count)) ** 0.5
+        return std if std > 1e-8 * max(1.0, abs(self.mean)) else 1.0
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it apart, the statistics included, for `Cached`."""
+        state = (self.count, self.mean, self._squares)
+        return f"{type(self).__name__}({fingerprint_of(self.source)}, {state})"
 
     def update(self, transcripts: Sequence[Transcript]) -> None:
         """Take in what the source pays for these episodes, but for those it cannot score."""
-        batch = self.source.score(transcripts)
+        batch = scored_by(self.source, transcripts)
         paid = totals(batch)
         paid = paid if batch.unscored is None else paid[~batch.unscored]
         if not len(paid):
@@ -125,7 +136,7 @@ class RunningNormalization:
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Normalise by the statistics as they are."""
         mean, scale = self.mean, 1 / self.std
-        batch = self.source.score(transcripts)
+        batch = scored_by(self.source, transcripts)
         return changed(
             batch, lambda outcome: (outcome - mean) * scale, lambda units: units * scale, scale
         )

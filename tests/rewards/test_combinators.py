@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
 from lmgym.rewards import (
+    Cached,
+    Clip,
     ConstantReward,
+    EnsembleReward,
     Gate,
+    InvertedReward,
     MajorityVoteReward,
+    Noise,
+    PotentialShaping,
     RewardBatch,
     RewardLevel,
+    RewardSchedule,
+    RewardSource,
     Rubric,
+    RunningNormalization,
+    Shift,
+    ShuffledReward,
     VerifierReward,
     WeightedSum,
     check_reward,
@@ -250,6 +262,114 @@ def test_a_gate_is_unscored_where_its_condition_or_its_source_is() -> None:
     unscored = gate.score(TWO).unscored
     assert unscored is not None
     assert unscored.tolist() == [True, True]
+
+
+def test_a_gate_asks_nobody_about_what_its_condition_cannot_score() -> None:
+    then, otherwise = outcome(3.0), outcome(-3.0)
+    condition = ByTurns({1: np.nan, 2: 1.0, 3: 0.0}, unscored=[1])
+    batch = Gate(condition, then, otherwise).score([*TWO, conversation(3)])
+    assert batch.outcome.tolist() == [0.0, 3.0, -3.0]
+    assert batch.parts["gate"].tolist() == [0.0, 1.0, 0.0]
+    assert batch.unscored is not None
+    assert batch.unscored.tolist() == [True, False, False]
+    assert (then.asked, otherwise.asked) == ([1], [1])
+
+
+class ByTurns:
+    """Pays each episode by its number of turns."""
+
+    level = RewardLevel.OUTCOME
+    is_causal = True
+
+    def __init__(self, worth: Mapping[int, float], unscored: Sequence[int] = ()) -> None:
+        self.worth, self.unscored = worth, unscored
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        counts = [t.n_units("turn") for t in transcripts]
+        paid = np.array([self.worth[count] for count in counts])
+        return RewardBatch(paid, unscored=np.isin(counts, self.unscored))
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    r"outcomes of shape \(1,\) for 2": {"outcome": np.ones(1)},
+    r"outcomes of shape \(3,\) for 2": {"outcome": np.ones(3)},
+    r"outcomes of shape \(\) for 2": {"outcome": 1.0},
+    "returned nan, which is not finite; mark": {"outcome": [np.nan, 1.0]},
+    "returned inf, which is not finite; mark": {"outcome": [0.0, np.inf]},
+    "outcomes 'ab'; they must be arrays of numbers": {"outcome": "ab"},
+    r"unscored=array\(\[0\]\) for 2": {"unscored": np.array([0])},
+    r"unscored=\[0, 1\] for 2": {"unscored": [0, 1]},
+    r"unscored=array\(\[ True\]\) for 2": {"unscored": np.ones(1, np.bool_)},
+    r"parts 'a' of shape \(\) for 2": {"parts": {"a": 1.0}},
+    r"parts 'a' of shape \(3,\) for 2": {"parts": {"a": np.ones(3)}},
+    "which is not finite.*parts 'a'": {"parts": {"a": np.array([1.0, np.nan])}},
+    "must return a RewardBatch, with parts": {"parts": None},
+    r"stds of shape \(1,\) for 2": {"std": np.ones(1)},
+    "level outcome and returned dense": {"dense": [np.ones(1), np.ones(2)]},
+}
+COMPOUNDS: dict[str, Callable[[RewardSource], RewardSource]] = {
+    "sum": lambda source: WeightedSum({"a": source, "b": "verifier"}),
+    "condition": lambda source: Gate(source, "verifier"),
+    "gate": lambda source: Gate(ConstantReward(), source),
+    "clip": lambda source: Clip(source, -1.0, 1.0),
+    "shift": lambda source: Shift(source, 1.0),
+    "normalised": RunningNormalization,
+    "ensemble": lambda source: EnsembleReward([source, "verifier"]),
+    "noise": lambda source: Noise(source, scale=1.0),
+    "cached": Cached,
+    "inverted": InvertedReward,
+    "shuffled": ShuffledReward,
+    "shaped": lambda source: PotentialShaping(lambda states: [0.0] * len(states), source),
+    "potential": PotentialShaping,
+}
+
+
+class Returning:
+    """Returns what it was given."""
+
+    level = RewardLevel.OUTCOME
+    is_causal = True
+
+    def __init__(self, batch: Any) -> None:
+        self.batch = batch
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        batch: RewardBatch = self.batch
+        return batch
+
+
+@pytest.mark.parametrize("compound", COMPOUNDS)
+@pytest.mark.parametrize("message", BROKEN)
+def test_broken_batches_are_told_in_every_compound(compound: str, message: str) -> None:
+    fields = {"outcome": np.zeros(2), **BROKEN[message]}
+    source = COMPOUNDS[compound](Returning(RewardBatch(**fields)))
+    opening = Transcript((Message(Role.USER, "?"),), verdict=Verdict.ENDED)
+    turn = Transcript.from_strings("?", "!", verdict=Verdict.ENDED)
+    asked = [turn] if compound == "potential" else [turn, replace(turn, task_id="x")]
+    with pytest.raises(LmgymError, match=message):
+        source.score(asked)
+    with pytest.raises(LmgymError, match=message):
+        RewardSchedule(Returning(RewardBatch(**fields))).pay([opening, turn])
+
+
+@pytest.mark.parametrize("returned", [None, [1.0, 2.0], np.zeros(2)])
+@pytest.mark.parametrize("compound", COMPOUNDS)
+def test_what_is_no_batch_is_told(compound: str, returned: object) -> None:
+    source = COMPOUNDS[compound](Returning(returned))
+    with pytest.raises(LmgymError, match="its score must return a RewardBatch"):
+        source.score([replace(turn, verdict=Verdict.ENDED) for turn in TWO])
+
+
+def test_lists_are_arrays_to_compounds() -> None:
+    listed: Any = RewardBatch([1, 2], parts={"a": [1, 2]})  # type: ignore[arg-type, dict-item]
+    for compound in (Shift(Returning(listed), 1.0), RunningNormalization(Returning(listed))):
+        assert compound.score(TWO).outcome.dtype == np.float64
+
+
+@pytest.mark.parametrize("otherwise", [float("nan"), float("inf")])
+def test_a_gate_pays_finite_numbers(otherwise: float) -> None:
+    with pytest.raises(LmgymError, match="is not finite; give a number"):
+        Gate("verifier", "verifier", otherwise)
 
 
 def test_a_gate_keeps_its_promises() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from lmgym.rewards import (
     ConstantReward,
     FunctionReward,
     InvertedReward,
+    Noise,
     RandomReward,
     RewardBatch,
     RewardLevel,
     ShuffledReward,
 )
+from lmgym.rewards.chance import draw_normals, draw_uniforms, written_keys
 from lmgym.task import Message, Role, Verdict
 from lmgym.transcript import Segment, Transcript
 
@@ -35,7 +39,7 @@ class Turns:
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         n = len(transcripts)
         unscored = np.arange(n) == 0
-        return RewardBatch(np.arange(n, dtype=np.float64), [np.ones(2)] * n, unscored=unscored)
+        return RewardBatch(np.arange(n, dtype=np.float64), [np.ones(1)] * n, unscored=unscored)
 
 
 def test_shuffling_permutes_the_rewards() -> None:
@@ -58,9 +62,9 @@ def test_shuffling_hands_out_whole_episodes_and_what_is_unscored() -> None:
     shuffled = ShuffledReward(Turns())
     batch = shuffled.score(numbered(20))
     assert shuffled.level is RewardLevel.OUTCOME
-    assert sorted(batch.outcome.tolist()) == list(range(2, 22))
+    assert sorted(batch.outcome.tolist()) == list(range(1, 21))
     assert batch.unscored is not None
-    assert batch.outcome[batch.unscored].tolist() == [2.0]
+    assert batch.outcome[batch.unscored].tolist() == [1.0]
 
 
 def test_shuffling_does_not_depend_on_the_order_of_the_batch() -> None:
@@ -83,7 +87,7 @@ def test_inverting_turns_the_total_around_at_any_level() -> None:
     batch = InvertedReward(Turns(), top=0.0).score(numbered(3))
     assert batch.outcome.tolist() == [0.0, -1.0, -2.0]
     assert batch.dense is not None
-    assert [units.tolist() for units in batch.dense] == [[-1.0, -1.0]] * 3
+    assert [units.tolist() for units in batch.dense] == [[-1.0]] * 3
     assert batch.unscored is not None
     assert batch.unscored.tolist() == [True, False, False]
 
@@ -137,9 +141,37 @@ def test_chance_draws_anew_where_log_probabilities_change() -> None:
     assert 25 < sum(paid) < 75
 
 
-def test_other_groups_draw_anew() -> None:
-    said = [replace(Transcript.from_strings("1", "2"), group_id=i) for i in range(100)]
+def test_other_problems_draw_anew() -> None:
+    said = [replace(Transcript.from_strings("1", "2"), task_id=str(i)) for i in range(100)]
     assert 25 < sum(RandomReward().score([t]).outcome[0] for t in said) < 75
+
+
+def test_the_place_in_a_batch_of_environments_changes_no_draw() -> None:
+    said = [replace(Transcript.from_strings("1", "2"), group_id=i) for i in range(20)]
+    assert len({RandomReward("uniform").score([t]).outcome[0] for t in said}) == 1
+
+
+@pytest.mark.parametrize("source", [RandomReward, partial(Noise, "verifier")])
+@pytest.mark.parametrize("seed", [None, 0.5, "1"])
+def test_a_seed_that_is_no_whole_number_is_told(source: Any, seed: object) -> None:
+    with pytest.raises(LmgymError, match="is no whole number; give one"):
+        source(seed=seed)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_constants_that_are_not_finite_are_told(value: float) -> None:
+    with pytest.raises(LmgymError, match="is not finite; give a number"):
+        ConstantReward(value)
+    with pytest.raises(LmgymError, match="is not finite; give a number"):
+        InvertedReward("verifier", top=value)
+
+
+def test_a_draw_has_two_independent_halves() -> None:
+    keys = written_keys(numbered(20_000), 0)
+    first, second = draw_uniforms(keys), draw_normals(keys)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.03
+    assert np.abs(second).max() > 3.5
+    assert (np.abs(second) < 1).mean() == pytest.approx(0.6827, abs=0.015)
 
 
 def test_an_unknown_distribution_is_told() -> None:
