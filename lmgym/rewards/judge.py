@@ -10,9 +10,10 @@ A judge costs a model call an episode; `Cached(LLMJudge(...))` asks once for eac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import combinations
+from math import inf
 from string import Formatter
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.rewards.chat import Conversation, as_chat
+from lmgym.rewards.groups import group_of
 from lmgym.rewards.source import RewardBatch, RewardLevel
 from lmgym.task import Message, Role
 from lmgym.transcript import Transcript
@@ -65,7 +67,7 @@ Say in one sentence how they differ; neither their order nor their length matter
 one line of the form "Winner: A", "Winner: B" or "Winner: tie"."""
 
 _RATING_LINE = re.compile(
-    r"\**(?:rating:)?\**\s*([0-9]+(?:\.[0-9]+)?)(?:\s*/\s*([0-9]+))?\.?\**", re.IGNORECASE
+    r"\**(?:rating:)?\**\s*([-+]?[0-9]+(?:\.[0-9]+)?)(?:\s*/\s*([0-9]+))?\.?\**", re.IGNORECASE
 )
 _WINNER_LINE = re.compile(r"\**(?:winner:)?\**\s*(A|B|tie)\.?\**", re.IGNORECASE)
 _SHARES = {"a": 1.0, "b": 0.0, "tie": 0.5}
@@ -103,7 +105,7 @@ class LLMJudge:
         scale: tuple[float, float] = (1, 10),
     ) -> None:
         """Check the arguments."""
-        if not scale[0] < scale[1]:
+        if not -inf < scale[0] < scale[1] < inf:
             raise LmgymError(f"scale={scale}: give the lowest rating, then a higher one")
         self._asking = _Asking(backend, template, system, ("question", "answer"), ("gold",))
         self.scale = scale
@@ -277,7 +279,13 @@ class _Asking:
         self._chat = as_chat(backend)
         self._template = template
         self._system = () if system is None else (Message(Role.SYSTEM, system),)
-        self.fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+        try:
+            parsed = list(Formatter().parse(template))
+        except ValueError as error:
+            raise LmgymError(
+                f"the judge's template cannot be filled: {error}; write {{{{ and }}}} for braces"
+            ) from error
+        self.fields = {field for _, field, _, _ in parsed if field is not None}
         for field in needed:
             if field not in self.fields:
                 raise LmgymError(f"the judge's template lacks the field {{{field}}}")
@@ -327,9 +335,9 @@ class _Duel(NamedTuple):
 
 def _round_robin(transcripts: Sequence[Transcript]) -> list[_Duel]:
     """Every two answers of each group."""
-    groups: dict[int, list[int]] = {}
+    groups: dict[Hashable, list[int]] = {}
     for row, transcript in enumerate(transcripts):
-        groups.setdefault(transcript.group_id, []).append(row)
+        groups.setdefault(group_of(transcript), []).append(row)
     duels = []
     for rows in groups.values():
         if len(rows) < 2:
