@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 from lmgym.errors import LmgymError
@@ -100,6 +100,8 @@ class AsyncCalls:
             try:
                 async with limit:
                     return await call()
+            except (KeyboardInterrupt, SystemExit) as error:  # they would end the loop of rewards
+                raise RuntimeError(f"{error!r} was raised while scoring {name()}") from error
             except Exception as error:
                 if isinstance(error, TimeoutError) and limit.expired():
                     self.n_timeouts += 1
@@ -156,6 +158,8 @@ class AsyncReward:
         self._function = function
         self._takes_columns = "completions" in inspect.signature(function).parameters
         self.name = getattr(function, "__name__", type(function).__name__)
+        if not self._takes_columns:
+            _check_takes_one(function, self.name)
         self.calls = AsyncCalls(concurrency, timeout, retries, retry_on, backoff)
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
@@ -183,6 +187,16 @@ class AsyncReward:
             return [None] * n if rewards is None else rewards
 
         return function
+
+
+def _check_takes_one(function: Callable[..., Any], name: str) -> None:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError as error:
+        raise LmgymError(
+            f"the reward function {name!r} cannot be called with a transcript ({error}); write"
+            " f(transcript), or f(prompts, completions, **columns)"
+        ) from error
 
 
 def is_asynchronous(function: Any) -> bool:
@@ -219,11 +233,20 @@ def _is_running_in(loop: asyncio.AbstractEventLoop) -> bool:
         return False
 
 
-@cache
+_LOOPS: dict[int, asyncio.AbstractEventLoop] = {}
+"""The loops of rewards by process; one that came with a fork has no thread."""
+
+
 def _loop(pid: int) -> asyncio.AbstractEventLoop:
-    """The loop of this process; one that came with a fork has no thread."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name=f"lmgym-rewards-{pid}", daemon=True).start()
+    """The loop of this process, started when it is first needed."""
+    if pid in _LOOPS:
+        return _LOOPS[pid]
+    fresh = asyncio.new_event_loop()
+    loop = _LOOPS.setdefault(pid, fresh)  # one thread wins, without a lock that a fork could hold
+    if loop is fresh:
+        threading.Thread(target=loop.run_forever, name=f"lmgym-rewards-{pid}", daemon=True).start()
+    else:
+        fresh.close()
     return loop
 
 

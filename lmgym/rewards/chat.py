@@ -7,9 +7,9 @@ the conversation did not fit.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from lmgym.errors import LmgymError
 from lmgym.rewards.asynchronous import AsyncCalls, is_asynchronous
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lmgym.policies.language_policy import LanguagePolicy
 
 __all__ = ["Chat", "Conversation", "FunctionChat", "PolicyChat", "as_chat"]
+
+T = TypeVar("T")
 
 Conversation = tuple[Message, ...]
 """Messages that a reply is wanted to."""
@@ -94,9 +96,9 @@ class FunctionChat:
 
     Messages are dictionaries of `role` and `content`, as endpoints take them, so a client is one
     lambda away: `lambda messages: client.chat.completions.create(model="...", temperature=0,
-    messages=messages).choices[0].message.content`. Ordinary functions run in threads; one that
-    must not be called twice at a time wants `AsyncCalls(concurrency=1)`, and one that hangs keeps
-    its thread although its answer is given up.
+    messages=messages).choices[0].message.content`. Ordinary functions run in threads, 16 at a time
+    by default; one that must not be called twice at a time wants `AsyncCalls(concurrency=1)`. A
+    call that is given up goes on in its thread, which keeps no process from ending.
 
     Args:
         function: is called for each conversation.
@@ -124,16 +126,11 @@ class FunctionChat:
         asked = [[message.as_dict() for message in messages] for messages in conversations]
         if self._is_asynchronous:
             return self._checked(self.calls.map(self._function, asked, _last_words))
-        threads = ThreadPoolExecutor(self.calls.concurrency, "lmgym-chat")
 
         async def call(messages: list[dict[str, str]]) -> Any:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(threads, self._function, messages)
+            return await _in_a_thread(self._function, messages)
 
-        try:
-            return self._checked(self.calls.map(call, asked, _last_words))
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+        return self._checked(self.calls.map(call, asked, _last_words))
 
     def _checked(self, answers: list[Any]) -> list[str | None]:
         for answer in answers:
@@ -158,6 +155,30 @@ def as_chat(backend: Any) -> Chat:
         f"{backend!r:.80} answers no messages; give a LanguagePolicy, a function or coroutine"
         " function from messages to a text, or an object with answer(conversations)"
     )
+
+
+async def _in_a_thread(function: Callable[[T], Any], argument: T) -> Any:
+    """What the function returns or raises, in a thread of its own that dies with the process."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+
+    def settle(found: Any, error: BaseException | None) -> None:
+        if not done.done():  # it was given up
+            done.set_result((found, error))
+
+    def run() -> None:
+        outcome: tuple[Any, BaseException | None]
+        try:
+            outcome = function(argument), None
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+            outcome = None, error
+        loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, name="lmgym-chat", daemon=True).start()
+    found, error = await done
+    if error is not None:
+        raise error  # a StopIteration becomes a RuntimeError here
+    return found
 
 
 def _last_words(messages: list[dict[str, str]]) -> str:

@@ -1,14 +1,17 @@
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
 from lmgym.factory import make_env
+from lmgym.rewards import asynchronous
 from lmgym.rewards.asynchronous import AsyncReward, is_asynchronous
 from lmgym.rewards.source import RewardSource
 from lmgym.transcript import Transcript
@@ -144,13 +147,20 @@ def flaky(failures: int, error: Exception) -> tuple[Callable[..., Awaitable[floa
     return function, attempts
 
 
-def test_errors_of_a_given_type_are_tried_again_after_growing_waits() -> None:
-    function, attempts = flaky(2, ConnectionError())
-    source = AsyncReward(function, retry_on=(ConnectionError,), retries=2, backoff=0.02)
+def test_errors_of_a_given_type_are_tried_again_after_waits_that_double(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    function, attempts = flaky(3, ConnectionError())
+    source = AsyncReward(function, retry_on=(ConnectionError,), retries=3, backoff=0.5)
     assert source.score(answers("a")).outcome.tolist() == [1.0]
-    first, second = np.diff(attempts)
-    assert first >= 0.02
-    assert second >= 0.04
+    assert len(attempts) == 4
+    assert waits == [0.5, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +212,81 @@ def test_threads_score_at_the_same_time() -> None:
     assert found == {size: [float(size)] for size in range(1, 5)}
 
 
+def loops_running() -> int:
+    return sum(thread.name.startswith("lmgym-rewards") for thread in threading.enumerate())
+
+
+def test_threads_that_come_first_at_once_share_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    loops: dict[int, asyncio.AbstractEventLoop] = {}
+    monkeypatch.setattr(asynchronous, "_LOOPS", loops)
+    together = threading.Barrier(8)
+    make = asyncio.new_event_loop
+
+    def make_slowly() -> asyncio.AbstractEventLoop:
+        together.wait(10)  # all threads have seen that there is no loop yet
+        return make()
+
+    monkeypatch.setattr(asyncio, "new_event_loop", make_slowly)
+    before = loops_running()
+    found: list[float] = []
+
+    def score() -> None:
+        found.append(float(AsyncReward(length).score(answers("aa")).outcome[0]))
+
+    threads = [threading.Thread(target=score) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [2.0] * 8
+    assert len(loops) == 1
+    assert loops_running() == before + 1
+    (loop,) = loops.values()
+    loop.call_soon_threadsafe(loop.stop)
+    while loop.is_running():
+        time.sleep(0.001)
+    loop.close()
+
+
+FORK = """
+import os
+from lmgym.rewards.asynchronous import AsyncReward
+from lmgym.transcript import Transcript
+
+async def length(transcript):
+    return len(transcript.completion_text)
+
+def score():
+    return AsyncReward(length).score([Transcript.from_strings("q", "four")]).outcome[0]
+
+assert score() == 4.0
+child = os.fork()
+if child == 0:
+    os._exit(int(score()))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_process_that_was_forked_has_a_loop_of_its_own() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORK]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.strip() == "4"
+
+
+@pytest.mark.parametrize("ending", [SystemExit, KeyboardInterrupt])
+def test_a_function_that_ends_its_process_ends_no_later_rewards(
+    ending: type[BaseException],
+) -> None:
+    async def leave(transcript: Transcript) -> float:
+        raise ending
+
+    with pytest.raises(RuntimeError, match="raised while scoring the transcript of 'task/a'"):
+        AsyncReward(leave).score(answers("a"))
+    assert AsyncReward(length).score(answers("a")).outcome.tolist() == [1.0]
+
+
 def test_scoring_inside_a_reward_is_refused_and_does_not_hang() -> None:
     async def nested(transcript: Transcript) -> float:
         return float(AsyncReward(length).score([transcript]).outcome[0])
@@ -234,6 +319,24 @@ def test_objects_that_are_called_asynchronously_are_recognised() -> None:
 def test_an_ordinary_function_is_refused() -> None:
     with pytest.raises(LmgymError, match="no `async def` function"):
         AsyncReward(len)  # type: ignore[arg-type]
+
+
+async def nothing() -> float:
+    return 0.0
+
+
+async def two(first: Transcript, second: Transcript) -> float:
+    return 0.0
+
+
+async def keyword(*, transcript: Transcript) -> float:
+    return 0.0
+
+
+@pytest.mark.parametrize("function", [nothing, two, keyword])
+def test_functions_that_cannot_be_called_with_a_transcript_are_refused(function: Any) -> None:
+    with pytest.raises(LmgymError, match=r"cannot be called with a transcript .* write f\(trans"):
+        AsyncReward(function)
 
 
 @pytest.mark.parametrize(
