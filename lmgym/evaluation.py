@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lmgym.errors import LmgymError
-from lmgym.rollouts import RolloutBatch
+from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.task import Task
 from lmgym.training.uncertainty import mean_interval, rates_interval, wilson_interval
 from lmgym.transcript import Transcript
@@ -108,7 +108,8 @@ def evaluate(
     """Measure a policy on the first `limit` problems of a split.
 
     Args:
-        collector: joins the policy and the task; its reward plays no part.
+        collector: joins the policy and the task. A `RolloutCollector` pays no reward meanwhile;
+            what plays in its place does as it needs.
         generator: draws the samples.
         split: which problems.
         limit: how many of them at most.
@@ -117,6 +118,8 @@ def evaluate(
         batch_size: episodes at a time.
         on_progress: called with the number of finished episodes and of all.
     """
+    if type(collector) is RolloutCollector:  # others may choose answers by it, or record it
+        collector = collector.unpaid()
     rng = np.random.default_rng(0)  # of the worlds' replies
     task_ids = collector.task.task_ids(split, limit)
     if not task_ids:

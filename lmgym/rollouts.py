@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 
 from lmgym.episode import Episode
 from lmgym.errors import LmgymError
-from lmgym.factory import episode_of
+from lmgym.factory import episode_of, make_source
 from lmgym.rendering import Renderer
 from lmgym.rewards.schedule import Payment, RewardSchedule, token_rewards
-from lmgym.rewards.source import RewardSource
+from lmgym.rewards.source import Reward
 from lmgym.task import Task, Verdict
 from lmgym.token_env import TokenEnv
 from lmgym.transcript import Transcript, with_gold_rewards
@@ -43,6 +44,7 @@ class RolloutBatch:
         gold_rewards: the world's graded ground truth, where it has one, shape (N,).
         token_rewards: where more than outcomes is paid, what was paid at each id that the agent
             drew, one array a transcript; they sum to `rewards`.
+        temperature: at which the ids were sampled, where that is known.
     """
 
     transcripts: list[Transcript]
@@ -51,10 +53,15 @@ class RolloutBatch:
     parts: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     gold_rewards: NDArray[np.float64] | None = None
     token_rewards: list[NDArray[np.float64]] | None = None
+    temperature: float | None = None
 
     @classmethod
     def paid(
-        cls, task: Task[Any], transcripts: Sequence[Transcript], schedule: RewardSchedule
+        cls,
+        task: Task[Any],
+        transcripts: Sequence[Transcript],
+        schedule: RewardSchedule,
+        temperature: float | None = None,
     ) -> RolloutBatch:
         """Complete episodes: graded by their world, and paid in one call of the reward source."""
         graded = with_gold_rewards(task, transcripts)
@@ -71,6 +78,7 @@ class RolloutBatch:
             _joined_parts(payments),
             np.array(golds, np.float64) if task.has_gold_reward else None,
             by_token,
+            temperature,
         )
 
     @property
@@ -91,7 +99,7 @@ class RolloutCollector:
     Args:
         policy: samples the messages.
         task: the world.
-        source: the reward; None pays nothing.
+        source: the reward: a name, a source, a function, or None, which pays nothing.
         context: positions of an episode; by default what the task needs.
         max_tokens: ids of the agent in an episode; by default the task's.
 
@@ -99,10 +107,8 @@ class RolloutCollector:
         >>> import numpy as np, torch
         >>> from lmgym.policies.loading import load_policy
         >>> from lmgym.factory import make_task
-        >>> from lmgym.rewards import VerifierReward
-        >>> collector = RolloutCollector(
-        ...     load_policy("embedded"), make_task("lmgym/Math-v0"), VerifierReward()
-        ... )
+        >>> policy, task = load_policy("embedded"), make_task("lmgym/Math-v0")
+        >>> collector = RolloutCollector(policy, task, "verifier")
         >>> generator = torch.Generator().manual_seed(0)
         >>> batch = collector.collect(np.random.default_rng(0), generator, n_groups=2, group_size=3)
         >>> [t.group_id for t in batch.transcripts]
@@ -113,7 +119,7 @@ class RolloutCollector:
         self,
         policy: LanguagePolicy,
         task: Task[Any],
-        source: RewardSource | None,
+        source: Reward,
         *,
         context: int | None = None,
         max_tokens: int | None = None,
@@ -121,7 +127,7 @@ class RolloutCollector:
         """Keep what is needed; episodes are made as many as a batch needs."""
         self.policy = policy
         self.task = task
-        self.schedule = RewardSchedule(source)
+        self.schedule = RewardSchedule(make_source(source))
         self._sizes = {"context": context, "max_tokens": max_tokens}
         self._pool: list[Episode] = []
 
@@ -154,15 +160,21 @@ class RolloutCollector:
         seeds = rng.integers(1 << 62, size=len(problems)).tolist()
         for group, (problem, seed) in enumerate(zip(problems, seeds, strict=True)):
             members = episodes[group * group_size : (group + 1) * group_size]
-            for copy, member in enumerate(members):  # an episode's luck is its own
-                member.reset(np.random.default_rng((seed, copy)), split=split, task_id=problem)
+            for place, member in enumerate(members):  # an episode's luck is its own
+                member.reset(np.random.default_rng((seed, place)), split=split, task_id=problem)
                 problem = member.opening.task_id
         running = episodes
         while running:
             self._play_turn(running, generator, temperature, greedy)
             running = [episode for episode in running if episode.verdict is None]
         transcripts = [e.transcript(i // group_size) for i, e in enumerate(episodes)]
-        return RolloutBatch.paid(self.task, transcripts, self.schedule)
+        return RolloutBatch.paid(self.task, transcripts, self.schedule, temperature)
+
+    def unpaid(self) -> RolloutCollector:
+        """The same without a reward."""
+        other = copy(self)
+        other.schedule = RewardSchedule(None)
+        return other
 
     @property
     def max_tokens(self) -> int:

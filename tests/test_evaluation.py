@@ -16,7 +16,8 @@ from lmgym.envs.math_problems.task import MathArgs, MathTask
 from lmgym.evaluation import evaluate
 from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy, Samples
-from lmgym.rollouts import RolloutCollector
+from lmgym.rewards.judge import PairwiseJudge
+from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.task import Reply, Verdict
 from lmgym.training.uncertainty import mean_interval
 from lmgym.transcript import Transcript
@@ -74,14 +75,29 @@ def test_progress_counts_every_episode(collector: RolloutCollector) -> None:
     assert seen == sorted(seen)
 
 
-def test_the_reward_plays_no_part() -> None:
-    base = new_policy(16, 1, 0)
-    generous = RolloutCollector(
-        base,
-        make_task("lmgym/Math-v0"),
-        make_source(lambda prompts, completions: [1.0] * len(prompts)),
-    )
-    assert evaluate(generous, torch.Generator().manual_seed(0), limit=16).greedy == 0.0
+@pytest.mark.parametrize("reward", ["verifier", PairwiseJudge(print, against="group")])
+def test_the_reward_plays_no_part_and_is_not_asked(
+    collector: RolloutCollector, reward: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paid = RolloutCollector(collector.policy, collector.task, reward)
+    found = evaluate(paid, None, limit=16, samples=2)
+    assert found.as_dict() == evaluate(collector, None, limit=16, samples=2).as_dict()
+    assert capsys.readouterr().out == ""
+    assert paid.schedule.source is not None
+
+
+def test_what_plays_in_place_of_a_collector_keeps_its_reward(collector: RolloutCollector) -> None:
+    class Recording(RolloutCollector):
+        paid = 0.0
+
+        def collect(self, *args: Any, **options: Any) -> RolloutBatch:
+            batch = super().collect(*args, **options)
+            self.paid += float(batch.rewards.sum())
+            return batch
+
+    recording = Recording(collector.policy, collector.task, "verifier")
+    evaluate(recording, None, limit=8, samples=0)
+    assert recording.paid == 8.0
 
 
 def test_evaluation_uses_distinct_problems_of_its_split() -> None:

@@ -93,6 +93,36 @@ def test_logprobs_are_those_of_the_drawn_ids(talker: LanguagePolicy) -> None:
             assert segment.logprobs[position] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("reward", ["verifier + 0.5*length", None])
+def test_rewards_are_taken_by_name(reward: str | None, policy: LanguagePolicy) -> None:
+    task, rng = make_task("lmgym/Math-v0"), np.random.default_rng
+    collectors = [RolloutCollector(policy, task, given) for given in (reward, make_source(reward))]
+    paid = [c.collect(rng(0), torch.Generator(), n_groups=3).rewards.tolist() for c in collectors]
+    assert paid[0] == paid[1]
+    assert any(paid[0]) == (reward is not None)
+
+
+def test_unknown_rewards_are_refused(policy: LanguagePolicy) -> None:
+    with pytest.raises(LmgymError, match="unknown reward 'verifer'"):
+        RolloutCollector(policy, make_task("lmgym/Math-v0"), "verifer")
+
+
+def test_a_batch_tells_the_temperature_of_its_sampling(policy: LanguagePolicy) -> None:
+    collector = RolloutCollector(policy, make_task("lmgym/Math-v0"), None)
+    batch = collector.collect(np.random.default_rng(0), torch.Generator(), temperature=0.5)
+    assert batch.temperature == 0.5
+
+
+def test_without_its_reward_a_collector_plays_the_same(policy: LanguagePolicy) -> None:
+    collector = RolloutCollector(policy, make_task("lmgym/Math-v0"), "verifier", max_tokens=4)
+    batches = []
+    for one in (collector, collector.unpaid()):
+        generator = torch.Generator().manual_seed(0)
+        batches.append(one.collect(np.random.default_rng(0), generator, n_groups=3))
+    assert batches[0].transcripts == batches[1].transcripts
+    assert (set(batches[0].parts), set(batches[1].parts)) == ({"verifier"}, set())
+
+
 def test_the_reward_is_called_once_a_batch(policy: LanguagePolicy) -> None:
     calls: list[int] = []
 

@@ -61,7 +61,7 @@ class KLPenalty:
         reference: what the policy should stay near; reads the same ids.
         beta: price of a nat.
         estimator: k1 (the usual one in a reward), k2 or k3.
-        temperature: at which the rollouts were sampled.
+        temperature: at which the rollouts were sampled; by default what they say, else 1.
         micro_tokens: ids of one forward pass, padding included.
 
     Example:
@@ -83,7 +83,7 @@ class KLPenalty:
         beta: float,
         estimator: Estimator = "k1",
         *,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         micro_tokens: int = MICRO_TOKENS,
     ) -> None:
         """Check the arguments."""
@@ -109,13 +109,13 @@ class KLPenalty:
 
         Raises:
             LmgymError: for transcripts without ids, or without log-probabilities where no policy
-                is given.
+                is given; for rollouts that were sampled at another temperature.
         """
         ratios = log_ratios(
             batch.transcripts,
             self.reference,
             policy,
-            temperature=self.temperature,
+            temperature=self._temperature(batch),
             micro_tokens=self.micro_tokens,
         )
         penalties = [-self.beta * estimate_kl(ratio, self.estimator) for ratio in ratios]
@@ -124,6 +124,15 @@ class KLPenalty:
         tokens = [before + penalty for before, penalty in zip(paid, penalties, strict=True)]
         parts = {**batch.parts, "kl_penalty": sums}
         return replace(batch, rewards=batch.rewards + sums, token_rewards=tokens, parts=parts)
+
+    def _temperature(self, batch: RolloutBatch) -> float:
+        known = [t for t in (self.temperature, batch.temperature) if t is not None]
+        if len(set(known)) == 2:
+            raise LmgymError(
+                f"the rollouts were sampled at temperature {batch.temperature}, and the penalty"
+                f" was given temperature={self.temperature}; give the same, or leave it out"
+            )
+        return known[0] if known else 1.0
 
 
 def sequence_kl(

@@ -24,12 +24,17 @@ def written(*ids: int) -> Transcript:
 
 
 def log_ratio_by_hand(
-    policy: LanguagePolicy, reference: LanguagePolicy, ids: list[int], first: int
+    policy: LanguagePolicy,
+    reference: LanguagePolicy,
+    ids: list[int],
+    first: int,
+    temperature: float = 1.0,
 ) -> list[float]:
     tables = []
     for model in (policy.model, reference.model):
         with torch.no_grad():
-            tables.append(torch.log_softmax(model(torch.tensor([ids])).logits[0].double(), -1))
+            logits = model(torch.tensor([ids])).logits[0].double() / temperature
+            tables.append(torch.log_softmax(logits, -1))
     ours, theirs = tables
     return [(ours - theirs)[i - 1, ids[i]].item() for i in range(first, len(ids))]
 
@@ -44,6 +49,13 @@ def test_the_reward_is_beta_times_the_log_ratio(make_policy: MakePolicy) -> None
     ]
     assert found.outcome.tolist() == pytest.approx(expected, abs=1e-5)
     assert found.parts["dpo"] is found.outcome
+
+
+def test_both_policies_are_read_at_the_temperature(make_policy: MakePolicy) -> None:
+    policy, reference = make_policy(0), make_policy(1)
+    found = DPOImplicitReward(policy, reference, 1.0, temperature=0.5).score([written(70, 257)])
+    ratios = log_ratio_by_hand(policy, reference, [*PROMPT, 70, 257], len(PROMPT), 0.5)
+    assert found.outcome.tolist() == pytest.approx([sum(ratios)], abs=1e-4)
 
 
 def test_token_rewards_sum_to_the_outcome(make_policy: MakePolicy) -> None:

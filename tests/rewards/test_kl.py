@@ -116,7 +116,7 @@ def test_k3_varies_less_than_k1(make_policy: MakePolicy) -> None:
 def test_estimators_follow_their_formulas(values: list[float]) -> None:
     d = np.array(values)
     np.testing.assert_array_equal(estimate_kl(d, "k1"), d)
-    np.testing.assert_allclose(estimate_kl(d, "k2"), 0.5 * d * d)
+    np.testing.assert_allclose(estimate_kl(d, "k2"), 0.5 * d * d, atol=1e-300)
     np.testing.assert_allclose(estimate_kl(d, "k3"), np.exp(-d) - 1 + d, rtol=1e-9, atol=1e-9)
     assert (estimate_kl(d, "k3") >= 0).all()
 
@@ -152,6 +152,40 @@ def test_the_penalty_is_paid_id_by_id_and_in_total(make_policy: MakePolicy, esti
     np.testing.assert_allclose(after.rewards, before.rewards + sums)
     np.testing.assert_allclose(after.parts["kl_penalty"], sums)
     assert after.parts["rm"].tolist() == [1.0, 0.5]
+
+
+def with_chances(policy: LanguagePolicy, temperature: float) -> list[Transcript]:
+    """Transcripts as a policy would have sampled them at a temperature."""
+    made = [written(70, 71, 257), with_a_reply()]
+    return [t.with_logprobs(logprobs_by_hand(policy, t, temperature).tolist()) for t in made]
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_the_distance_is_that_of_both_policies_at_the_temperature_of_sampling(
+    make_policy: MakePolicy, is_given: bool
+) -> None:
+    policy, reference = make_policy(0), make_policy(1)
+    made = with_chances(policy, 0.5)
+    expected = [
+        float((logprobs_by_hand(policy, t, 0.5) - logprobs_by_hand(reference, t, 0.5)).sum())
+        for t in made
+    ]
+    given = policy if is_given else None
+    found = sequence_kl(made, reference, given, temperature=0.5)
+    np.testing.assert_allclose(found.k1, expected, atol=1e-4)
+
+
+def test_the_penalty_is_taken_at_the_temperature_that_rollouts_tell(
+    make_policy: MakePolicy,
+) -> None:
+    policy, reference = make_policy(0), make_policy(1)
+    batch = rollouts(policy, temperature=0.5)
+    batch.transcripts[:] = with_chances(policy, 0.5)
+    expected = -0.1 * sequence_kl(batch.transcripts, reference, temperature=0.5).k1
+    for penalty in (KLPenalty(reference, 0.1), KLPenalty(reference, 0.1, temperature=0.5)):
+        np.testing.assert_allclose(penalty.apply(batch).parts["kl_penalty"], expected)
+    with pytest.raises(LmgymError, match=r"sampled at temperature 0\.5.*given temperature=1\.0"):
+        KLPenalty(reference, 0.1, temperature=1.0).apply(batch)
 
 
 def test_the_penalty_is_added_to_token_rewards_and_changes_no_input(
