@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
+from lmgym.rewards.groups import group_of
 from lmgym.rewards.source import RewardBatch, RewardLevel
 from lmgym.transcript import Transcript
 from lmgym.verification import last_number
@@ -28,10 +29,10 @@ def final_answer(text: str) -> Hashable | None:
 class MajorityVoteReward:
     """1 for the most frequent answer of a group, else 0 (TTRL: Zuo et al., 2025).
 
-    It knows no right answer. A group are the transcripts of a batch with the same `task_id` and
-    `group_id`; where several answers are the most frequent, all of them are paid, so that nothing
-    is to be gained where there is no majority. It needs complete groups, so it works in rollouts
-    and not in `step`.
+    It knows no right answer. A group are the transcripts of a batch with the same `task_id`,
+    `group_id` and prompt; where several answers are the most frequent, all of them are paid, so
+    that nothing is to be gained where there is no majority. It needs complete groups, so it works
+    in rollouts and not in `step`.
 
     Args:
         extract: the answer of a message, None where it has none; that is never paid.
@@ -52,7 +53,7 @@ class MajorityVoteReward:
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
         """Count the answers of each group."""
         answers = [self._extract(t.completion_text) for t in transcripts]
-        groups = [(t.task_id, t.group_id, t.prompt_text) for t in transcripts]
+        groups = [group_of(t) for t in transcripts]
         votes: defaultdict[Hashable, Counter[Hashable]] = defaultdict(Counter)
         for group, answer in zip(groups, answers, strict=True):
             if answer is not None:

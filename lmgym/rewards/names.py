@@ -171,7 +171,7 @@ def _check_name(term: Term, text: str) -> None:
         raise LmgymError(f"reward {NOTHING!r} takes no argument, and was given {term.argument!r}")
     if term.name not in REWARDS and term.name != NOTHING:
         hint = "or a function or RewardSource"
-        if term.name[0] in "-+":
+        if re.match(r"[-+]\w", term.name):
             hint += f"; a first term with a sign is written {term.name[0]}1*{term.name[1:]}"
         if _OPERATOR.search(text) or re.search(r"\w[-+]\w", term.name):
             hint += "; sums have spaces around + and -, arguments with such are quoted"

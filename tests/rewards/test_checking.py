@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmgym.rewards import RandomReward, RewardBatch, RewardLevel, VerifierReward, check_reward
+from lmgym.rewards import Gate, RandomReward, RewardBatch, RewardLevel, VerifierReward, check_reward
 from lmgym.task import Verdict
 from lmgym.transcript import Transcript
 
@@ -62,6 +62,10 @@ def n_steps(transcript: Transcript) -> int:
         ({"parts": lambda n: {"a": np.zeros(9)}}, r"parts\['a'\] has the shape \(9,\)"),
         ({"parts": lambda n: {"a": np.full(n, np.inf)}}, r"parts\['a'\] is .*not finite"),
         ({"dense": lambda n: [np.zeros(1)] * n}, "level outcome returned dense rewards"),
+        (
+            {"parts": lambda n: {"a": np.full(n, float(n))}},
+            r"alone, .* otherwise: parts\['a",
+        ),
         ({"outcome": lambda n: np.full(n, float(n))}, "alone, transcript 0 is paid otherwise"),
         ({"outcome": lambda n: np.arange(float(n))}, "in another order, the batch is paid other"),
     ],
@@ -99,6 +103,17 @@ def test_sources_that_are_none_are_named() -> None:
         check_reward(Made(outcomes(), "outcome"), SAID)
     with pytest.raises(AssertionError, match=r"Made.is_causal is 1, no bool"):
         check_reward(Made(outcomes(), RewardLevel.OUTCOME, 1), SAID)
+
+
+def test_names_and_functions_are_read() -> None:
+    check_reward("verifier + 0.1*length:characters", SAID)
+    check_reward(lambda prompts, completions: [1.0 for _ in completions], SAID)
+    with pytest.raises(AssertionError, match="FunctionReward: alone, transcript 0"):
+        check_reward(lambda completions: [float(len(completions))] * len(completions), SAID)
+
+
+def test_parts_that_are_left_out_are_zeros() -> None:
+    check_reward(Gate("format:[abc]", "verifier"), SAID)
 
 
 def test_one_transcript_is_too_few() -> None:

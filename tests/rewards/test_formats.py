@@ -115,3 +115,15 @@ def test_a_broken_expression_is_told(source: type[FormatReward]) -> None:
 def test_a_cap_below_one_is_told() -> None:
     with pytest.raises(LmgymError, match="cap=0 pays nothing; give the most"):
         PatternReward("a", cap=0)
+
+
+@pytest.mark.parametrize("form", [" boxed", "boxd", "Boxed", "think_answer", "think answer", "box"])
+def test_a_word_like_a_name_is_no_expression(form: str) -> None:
+    with pytest.raises(LmgymError, match=rf"format '{form}'; known: .*; for an expression write"):
+        FormatReward(form)
+    assert paid(FormatReward(f"({form})"), form) == [1.0]
+
+
+@pytest.mark.parametrize("form", ["yes", "answer", "[0-9]+", "boxed.*", ""])
+def test_other_words_are_expressions(form: str) -> None:
+    FormatReward(form)

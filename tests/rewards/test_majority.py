@@ -39,6 +39,11 @@ def test_groups_vote_for_themselves() -> None:
     assert MajorityVoteReward().score(said).outcome.tolist() == [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]
 
 
+def test_other_prompts_are_other_groups() -> None:
+    said = [Transcript.from_strings(*pair) for pair in zip("pppq", "2233", strict=True)]
+    assert MajorityVoteReward().score(said).outcome.tolist() == [1.0, 1.0, 0.0, 1.0]
+
+
 def test_answers_can_be_read_in_another_way() -> None:
     said = [Transcript.from_strings("?", text) for text in ("A. yes", "A. no", "B. yes")]
     source = MajorityVoteReward(extract=lambda text: text[0])

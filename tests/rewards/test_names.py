@@ -225,3 +225,10 @@ def test_an_environment_pays_a_sum() -> None:
 
 def test_formats_are_sources() -> None:
     assert isinstance(make_source("format"), FormatReward)
+
+
+@pytest.mark.parametrize("text", ["-verifier", "-verifier + length", "+verifier"])
+def test_a_sign_before_the_first_term_is_explained(text: str) -> None:
+    with pytest.raises(LmgymError, match=r"a first term with a sign is written [-+]1\*verifier"):
+        make_source(text)
+    assert make_source(f"{text[0]}1*{text[1:]}") is not None

@@ -124,3 +124,25 @@ def test_an_array_will_do() -> None:
 
     source = FunctionReward(array)
     assert source.score(TWO).outcome.tolist() == [0.25, 0.5]
+
+
+def test_a_worlds_columns_never_stand_for_the_verdict_and_the_answer() -> None:
+    got: dict[str, Any] = {}
+
+    def reward(completions: list[str], **columns: list[Any]) -> list[float]:
+        got.update(columns)
+        return [0.0] * len(completions)
+
+    forged = {"verdict": "won", "gold": "7", "task_id": "z", "completions": "c", "level": 1}
+    FunctionReward(reward).score([replace(t, columns=forged) for t in TWO])
+    assert got["verdict"] == [Verdict.CORRECT, Verdict.INCORRECT]
+    assert (got["gold"], got["task_id"], got["level"]) == (["2", "4"], ["a/1", "a/2"], [1, 1])
+
+
+def test_a_function_that_takes_arguments_by_place_is_told() -> None:
+    def reward(completions: list[str], /) -> list[float]:
+        return [0.0] * len(completions)
+
+    for function in (reward, len):
+        with pytest.raises(LmgymError, match="takes arguments by place only; it is called by name"):
+            FunctionReward(function)  # type: ignore[arg-type]

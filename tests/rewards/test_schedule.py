@@ -76,6 +76,11 @@ def test_turns_are_paid_at_each_turns_end_and_the_outcome_at_the_last() -> None:
     assert [payment.reward for payment in payments] == [1.0, 11.0]
 
 
+def test_parts_of_the_outcome_are_told_with_it() -> None:
+    first, last = RewardSchedule(Counting(RewardLevel.TURN)).pay([RUNNING, OVER])
+    assert (first.parts, last.parts) == ({}, {"ten": 10.0})
+
+
 def test_nothing_is_paid_without_a_source() -> None:
     assert RewardSchedule(None).pay([OVER])[0].reward == 0.0
 

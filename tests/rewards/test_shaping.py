@@ -15,6 +15,7 @@ from lmgym.factory import make_episode
 from lmgym.rendering import ByteRenderer
 from lmgym.rewards import (
     Cached,
+    FunctionReward,
     PotentialShaping,
     RewardBatch,
     RewardLevel,
@@ -259,6 +260,70 @@ def test_what_the_potential_does_not_know_is_unscored() -> None:
     unscored = shaping.score([said, two_turns]).unscored
     assert unscored is not None
     assert unscored.tolist() == [True, False]
+
+
+class Halting(Silent):
+    """Knows no potential of an answer."""
+
+    is_causal = True
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        unscored: NDArray[np.bool_] = np.array([len(t.messages) > 1 for t in transcripts])
+        return RewardBatch(np.where(unscored, np.nan, 1.0), unscored=unscored)
+
+
+def test_the_potential_of_the_end_need_not_be_known() -> None:
+    running = Transcript.from_strings("?", "ab")
+    over = Transcript.from_strings("?", "ab", verdict=Verdict.ENDED)
+    batch = PotentialShaping(Halting()).score([running, over])
+    assert batch.unscored is not None
+    assert batch.unscored.tolist() == [True, False]
+    assert batch.dense is not None
+    assert batch.dense[1].tolist() == [-1.0]
+
+
+def test_what_the_source_cannot_score_is_unscored() -> None:
+    shaping = PotentialShaping("length:characters", Silent())
+    opening = Transcript((Message(Role.USER, "?"),), verdict=Verdict.ENDED)
+    said = Transcript.from_strings("?", "ab", verdict=Verdict.ENDED)
+    unscored = shaping.score([opening, said]).unscored
+    assert unscored is not None
+    assert unscored.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("phi", [True, False])
+@pytest.mark.parametrize("source", [True, False])
+def test_shaping_waits_for_its_slowest_source(phi: bool, source: bool) -> None:
+    slow, fast = Silent(), VerifierReward()
+    shaping = PotentialShaping(slow if phi else fast, slow if source else fast)
+    assert shaping.is_causal == (not phi and not source)
+
+
+def test_a_dense_potential_is_told() -> None:
+    inner = PotentialShaping(lambda states: [0.0] * len(states), level="step")
+    with pytest.raises(LmgymError, match="phi pays at level step, and a potential is one number"):
+        PotentialShaping(inner, level="step")
+
+
+async def awaited(states: Sequence[Transcript]) -> list[float]:
+    return [0.0] * len(states)
+
+
+def columns(prompts: Sequence[str], completions: Sequence[str]) -> list[float]:
+    return [0.0] * len(prompts) * (len(prompts) == len(completions))
+
+
+@pytest.mark.parametrize("phi", [awaited, columns, None, 0.5, lambda: 0.0])
+def test_what_is_no_potential_is_told(phi: object) -> None:
+    with pytest.raises(LmgymError, match=r"phi=.* is no potential; give a source, its name, or a"):
+        PotentialShaping(phi)  # type: ignore[arg-type]
+
+
+def test_a_function_of_texts_is_a_potential_as_a_source() -> None:
+    said = Transcript.from_strings("?", "ab", verdict=Verdict.ENDED)
+    dense = PotentialShaping(FunctionReward(columns)).score([said]).dense
+    assert dense is not None
+    assert dense[0].tolist() == [0.0]
 
 
 def test_dense_rewards_are_added_to_those_of_a_source() -> None:

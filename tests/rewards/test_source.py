@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ import pytest
 from lmgym.errors import LmgymError
 from lmgym.factory import make_episode, make_source
 from lmgym.registry import REWARD_ARGUMENTS, REWARDS
-from lmgym.rewards import FunctionReward, RewardBatch, RewardLevel, VerifierReward, check_reward
+from lmgym.rewards import (
+    FunctionReward,
+    RewardBatch,
+    RewardLevel,
+    VerifierReward,
+    WeightedSum,
+    check_reward,
+)
 from lmgym.transcript import Transcript
 
 
@@ -75,6 +83,22 @@ def test_no_reward_is_no_source(reward: str | None) -> None:
 def test_a_source_is_taken_as_it_is() -> None:
     half = Half()
     assert make_source(half) is half
+
+
+class Worded(Half):
+    """Says its level in a word."""
+
+    def __init__(self, level: Any) -> None:
+        self.level = level
+
+
+@pytest.mark.parametrize("level", ["outcome", "sentence"])
+def test_a_level_that_is_a_word_is_told(level: str) -> None:
+    told = rf"Worded.level is '{level}', no RewardLevel; give one of RewardLevel.OUTCOME, "
+    with pytest.raises(LmgymError, match=told):
+        make_source(Worded(level))
+    with pytest.raises(LmgymError, match=told):
+        WeightedSum({"a": Worded(level), "b": "verifier"})
 
 
 def test_a_function_becomes_a_source() -> None:

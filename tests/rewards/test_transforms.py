@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import timeit
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,12 +17,18 @@ from lmgym.errors import LmgymError
 from lmgym.rewards import (
     Cached,
     Clip,
+    ConstantReward,
+    EnsembleReward,
+    Gate,
+    InvertedReward,
     MajorityVoteReward,
     Noise,
+    PotentialShaping,
     RewardBatch,
     RewardLevel,
     RunningNormalization,
     Shift,
+    WeightedSum,
     check_reward,
 )
 from lmgym.task import Message, Role, Verdict
@@ -124,6 +133,45 @@ def test_what_is_unscored_is_not_taken_in() -> None:
     assert (source.count, source.mean) == (1, 2.0)
 
 
+@pytest.mark.parametrize("value", [0.1, -0.3, 1e6 + 0.1])
+def test_rounding_is_no_spread(value: float) -> None:
+    source = RunningNormalization(ConstantReward(value))
+    source.update(said("a", "b", "c"))
+    source.update(said("d", "e", "f", "g"))
+    assert source.std == 1.0
+    source.source = ConstantReward(value + 0.1)
+    assert source.score(said("h")).outcome == pytest.approx([0.1])
+
+
+def test_a_small_spread_is_one() -> None:
+    source = RunningNormalization(lambda prompts, completions: [1e-6 * len(c) for c in completions])
+    source.update(said("a", "abc"))
+    assert source.score(said("a", "abc")).outcome == pytest.approx([-1.0, 1.0])
+
+
+@pytest.mark.parametrize("by", [float("nan"), float("inf")])
+def test_a_shift_is_finite(by: float) -> None:
+    with pytest.raises(LmgymError, match="is not finite; give a number"):
+        Shift("verifier", by)
+
+
+def test_a_bound_hides_nothing_that_is_not_finite() -> None:
+    source = Clip(lambda prompts, completions: [1.0] * len(completions), 0.0, 1.0)
+    source.source = Infinite()
+    with pytest.raises(LmgymError, match="returned inf, which is not finite"):
+        source.score(said("a"))
+
+
+class Infinite:
+    """Pays without end."""
+
+    level = RewardLevel.OUTCOME
+    is_causal = True
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        return RewardBatch(np.full(len(transcripts), np.inf))
+
+
 def test_a_transcript_is_scored_once() -> None:
     lines = Lines()
     source = Cached(lines)
@@ -174,6 +222,8 @@ def test_a_memory_that_is_changed_outside_stays_as_it_was() -> None:
         {"task_id": "x"},
         {"draft": "b"},
         {"gold_reward": 1.0},
+        {"n_opening": 2},
+        {"columns": {"facts": np.arange(2000)}},
         {"messages": (Message(Role.SYSTEM, "?"), Message(Role.ASSISTANT, "a"))},
         {"segments": (Segment((1, 2), (1, 2), (0, 1), 1, ()),)},
     ],
@@ -184,6 +234,59 @@ def test_another_transcript_is_scored_anew(change: dict[str, object]) -> None:
     source.score([first])
     source.score([replace(first, **change)])  # type: ignore[arg-type]
     assert source.misses == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (np.arange(2000), np.where(np.arange(2000) == 1000, 0, np.arange(2000))),
+        (np.array([1.0]), np.array([1.0 + 1e-12])),
+        ({"a": 1}, {"a": 2}),
+    ],
+)
+def test_columns_tell_transcripts_apart(first: object, second: object) -> None:
+    source = Cached("length:characters")
+    (text,) = said("a")
+    for column in (first, second, first):
+        source.score([replace(text, columns={"facts": column})])
+    assert (source.misses, source.hits) == (2, 1)
+
+
+MADE_OF = {
+    "sum": lambda lines: WeightedSum({"lines": (2.0, lines), "right": "verifier"}),
+    "condition": lambda lines: Gate(lines, "verifier"),
+    "clip": Clip,
+    "shift": lambda lines: Shift(lines, 1.0),
+    "noise": Noise,
+    "inverted": InvertedReward,
+    "ensemble": lambda lines: EnsembleReward([lines, Lines()]),
+    "shaped": lambda lines: PotentialShaping(
+        lambda states: [0.0] * len(states), lines, level="step"
+    ),
+    "normalised": RunningNormalization,
+    "remembered": Cached,
+}
+
+
+@pytest.mark.parametrize("kind", MADE_OF)
+def test_what_is_made_of_a_source_that_was_fitted_anew_is_asked_anew(kind: str) -> None:
+    lines = Lines()
+    made: Any = MADE_OF[kind]
+    source = Cached(Shift(made(lines), 0.0))
+    n_asked = []
+    for fingerprint in ("1", "1", "2"):
+        lines.fingerprint = fingerprint  # type: ignore[attr-defined]
+        source.score(said("a"))
+        n_asked.append(source.misses)
+    assert n_asked == [1, 1, 2]
+
+
+def test_what_was_normalised_before_an_update_is_forgotten() -> None:
+    inner = RunningNormalization("length:characters")
+    source = Cached(inner)
+    assert source.score(said("abc")).outcome.tolist() == [3.0]
+    inner.update(said("a", "abc"))
+    assert source.score(said("abc")).outcome.tolist() == [1.0]
 
 
 def test_a_source_that_was_fitted_anew_is_asked_anew() -> None:
@@ -249,6 +352,14 @@ def test_flips_and_noise_are_drawn_apart() -> None:
     flipped = Noise("verifier", flip=0.5).score(texts).outcome
     added = Noise("verifier", scale=1.0).score(texts).outcome
     assert abs(np.corrcoef(flipped, added)[0, 1]) < 0.1
+    assert abs(np.corrcoef(flipped, np.abs(added))[0, 1]) < 0.1
+
+
+def test_units_that_a_source_leaves_out_are_disturbed_too() -> None:
+    lines = Lines()
+    lines.score = lambda transcripts: RewardBatch(np.zeros(len(transcripts)))  # type: ignore[method-assign]
+    (units,) = lists(Noise(lines, scale=1.0).score(said("a\nb\nc")))
+    assert len(set(units)) == 3
 
 
 def test_no_noise_changes_nothing() -> None:
@@ -284,6 +395,40 @@ def test_the_noise_on_an_id_stays_while_the_episode_goes_on() -> None:
         assert lists(source.score([ids([1, 2, 3, 4][:n])])) == [whole[:n]]
     (other,) = lists(source.score([ids([1, 2, 9, 4])]))
     assert [a == b for a, b in zip(whole, other, strict=True)] == [True, True, False, False]
+
+
+def test_the_noise_on_ids_is_drawn_anew_for_each_seed_problem_and_segment() -> None:
+    (drawn,) = (t.segments[0] for t in [ids([1, 2, 3])])
+    twice = replace(ids([1, 2, 3]), segments=(drawn, drawn))
+    source, other = Noise(Ones(), scale=1.0), Noise(Ones(), scale=1.0, seed=1)
+    (units,) = lists(source.score([twice]))
+    (seeded,) = lists(other.score([twice]))
+    (problem,) = lists(source.score([replace(twice, task_id="x")]))
+    assert len({*units, *seeded, *problem}) == 18
+    assert lists(source.score([replace(twice, group_id=3)])) == [units]
+
+
+@pytest.mark.slow
+def test_noise_on_ids_takes_time_in_proportion() -> None:
+    def seconds(n: int) -> float:
+        episode = ids([i % 250 for i in range(n)])
+        return min(timeit.repeat(lambda: Noise(Ones(), scale=1.0).score([episode]), number=1))
+
+    assert seconds(20_000) < 150 * seconds(1000)  # 400 times were it quadratic
+
+
+@pytest.mark.parametrize("n_envs", [1, 3])
+def test_batches_of_environments_draw_the_noise_of_single_ones(n_envs: int) -> None:
+    reward = Noise("verifier", scale=1.0)
+    tasks = [f"addition/2/0/{i}" for i in range(n_envs)]
+    env = gym.make("lmgym/Math-v0", level="message", reward=reward)
+    single = []
+    for task in tasks:
+        env.reset(options={"task_id": task})
+        single.append(float(env.step("5")[1]))
+    envs = gym.make_vec("lmgym/Math-v0", n_envs, level="message", reward=reward)
+    envs.reset(options={"task_id": tasks})
+    assert envs.step(["5"] * n_envs)[1].tolist() == pytest.approx(single)
 
 
 @pytest.mark.parametrize(

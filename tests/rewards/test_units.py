@@ -87,6 +87,19 @@ def test_ids_that_the_message_was_given_are_a_part_of_the_first_state() -> None:
     assert [s.draft for s in states] == ["7", "71", ""]
 
 
+@pytest.mark.parametrize("level", DENSE)
+def test_log_probabilities_are_cut_off_with_their_ids(level: RewardLevel) -> None:
+    episode = opened()
+    episode.write([*b"5\n0", 257])
+    whole = episode.transcript()
+    whole = whole.with_logprobs([-0.25 * i for i in range(1, 1 + whole.n_tokens)])
+    known = whole.segments[0].logprobs
+    assert known is not None
+    for state in prefixes(whole, level, DECODE):
+        segment = state.segments[0]
+        assert segment.logprobs == known[: len(segment.ids)]
+
+
 def test_ids_need_a_decoder() -> None:
     episode = opened()
     episode.write([*b"50", 257])
