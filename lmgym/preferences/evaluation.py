@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from lmgym.errors import LmgymError
 from lmgym.preferences.pairs import PreferenceDataset
 from lmgym.rewards.source import RewardSource
-from lmgym.training.uncertainty import rates_interval
+from lmgym.training.uncertainty import wilson_interval
 
 __all__ = [
     "Accuracy",
@@ -33,7 +34,8 @@ class Accuracy:
 
     Attributes:
         value: the share; a tie counts one half.
-        low: where its 95 % interval begins (Wilson 1927).
+        low: where its 95 % interval begins: Wilson's (1927) with the effective number of pairs
+            (Kish 1965), since pairs of one prompt are right or wrong together.
         high: where it ends.
         n: how many pairs.
     """
@@ -44,9 +46,15 @@ class Accuracy:
     n: int
 
     @classmethod
-    def of(cls, rates: _Floats) -> Accuracy:
-        """Of 1 for right, 0 for wrong and 0.5 for a tie, at least one of them."""
-        return cls(float(rates.mean()), *rates_interval(rates.tolist()), len(rates))
+    def of(cls, rates: _Floats, prompts: Sequence[Hashable] | None = None) -> Accuracy:
+        """Of 1 for right, 0 for wrong and 0.5 for a tie, at least one of them.
+
+        Args:
+            rates: shape (n,).
+            prompts: what each pair answers; by default all are different.
+        """
+        mean, trials = float(rates.mean()), _effective_number(rates, prompts)
+        return cls(mean, *wilson_interval(mean * trials, trials), len(rates))
 
     def __str__(self) -> str:
         """The share and its interval in per cent.
@@ -101,8 +109,8 @@ def evaluate_pairs(
         on_progress: is told how many pairs are done, of how many.
 
     Raises:
-        LmgymError: where all labels are ties, and where the source leaves an answer unscored; it
-            names the pair.
+        LmgymError: where all labels are ties, and where the source leaves an answer unscored or
+            pays no finite number; it names the pair.
     """
     chosen, rejected = np.empty(len(data)), np.empty(len(data))
     for start in range(0, len(data), batch_size):
@@ -110,9 +118,9 @@ def evaluate_pairs(
         sides = zip(*(pair.transcripts() for pair in data[rows]), strict=True)
         for target, transcripts in zip((chosen, rejected), sides, strict=True):
             batch = source.score(list(transcripts))
-            if batch.unscored is not None and batch.unscored.any():
-                row = start + int(np.argmax(batch.unscored))
-                raise LmgymError(f"pair {row + 1} ({data[row].id!r}) has an answer left unscored")
+            if batch.unscored is not None:
+                _check(~batch.unscored, start, data, "an answer left unscored")
+            _check(np.isfinite(batch.outcome), start, data, "a reward that is no finite number")
             target[rows] = batch.outcome
         if on_progress is not None:
             on_progress(min(start + batch_size, len(data)), len(data))
@@ -125,8 +133,15 @@ def evaluate_pairs(
         *_by_subset(rates, data),
         *_by_subset(by_length, data),
         rule=rule,
-        n_ties=int(np.isnan(rates).sum()),
+        n_ties=sum(pair.probability == 0.5 for pair in data),
     )
+
+
+def _check(is_good: NDArray[np.bool_], start: int, data: PreferenceDataset, found: str) -> None:
+    """Raise for the first pair, from `start` on, that is not good."""
+    if not is_good.all():
+        row = start + int(np.argmin(is_good))
+        raise LmgymError(f"pair {row + 1} ({data[row].id!r}) has {found}")
 
 
 def pair_rates(chosen: ArrayLike, rejected: ArrayLike, data: PreferenceDataset) -> _Floats:
@@ -193,10 +208,39 @@ def _by_subset(rates: _Floats, data: PreferenceDataset) -> tuple[Accuracy, dict[
     is_decided = ~np.isnan(rates)
     if not is_decided.any():
         raise LmgymError(f"all labels of the {len(data)} pairs are ties; accuracy needs others")
+
+    prompts = [pair.prompts for pair in data]
+
+    def accuracy(rows: NDArray[np.bool_]) -> Accuracy:
+        return Accuracy.of(rates[rows], list(compress(prompts, rows)))
+
     names = np.array([pair.subset for pair in data])
-    rows = {name: is_decided & (names == name) for name in data.subsets}
-    found = {name: Accuracy.of(rates[where]) for name, where in rows.items() if where.any()}
-    return Accuracy.of(rates[is_decided]), found
+    parts = {name: is_decided & (names == name) for name in data.subsets}
+    subsets = {name: accuracy(rows) for name, rows in parts.items() if rows.any()}
+    return accuracy(is_decided), subsets
+
+
+def _effective_number(rates: _Floats, prompts: Sequence[Hashable] | None) -> float:
+    """How many independent trials would have a mean of the variance that is seen.
+
+    Pairs of one prompt are taken together where that makes the variance larger.
+    """
+    n = len(rates)
+    apart = _trials(rates, np.arange(n))
+    if prompts is None:
+        return apart
+    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+    return min(apart, _trials(rates, np.array([places[prompt] for prompt in prompts])))
+
+
+def _trials(rates: _Floats, group_of: NDArray[np.int64]) -> float:
+    """The same where groups are independent; never below the number of groups that are equal."""
+    n, mean = len(rates), float(rates.mean())
+    sizes = np.bincount(group_of)
+    sums = np.bincount(group_of, weights=rates - mean).astype(np.float64)
+    k, least = len(sizes), n * n / float(sizes @ sizes)
+    variance = float(sums @ sums) / n**2 * k / (k - 1) if k > 1 else 0.0
+    return max(least, mean * (1 - mean) / variance) if variance > 0 else least
 
 
 def _lengths(data: PreferenceDataset, rule: str) -> tuple[_Floats, _Floats]:

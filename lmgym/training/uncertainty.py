@@ -43,10 +43,12 @@ class MeanInterval:
     high: float
 
 
-def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(
+    successes: float, trials: float, confidence: float = 0.95
+) -> tuple[float, float]:
     """The score interval of a proportion (Wilson 1927): never outside [0, 1], good near 0 and 1.
 
-    Without trials it is (0, 1).
+    Without trials it is (0, 1). Trials may be an effective number, which need not be whole.
 
     Example:
         >>> low, high = wilson_interval(8, 10)

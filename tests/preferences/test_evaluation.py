@@ -13,6 +13,7 @@ from scipy import stats
 
 from lmgym.errors import LmgymError
 from lmgym.preferences.evaluation import (
+    Accuracy,
     evaluate_pairs,
     kendall,
     length_rule,
@@ -110,6 +111,49 @@ def test_an_answer_left_unscored_is_an_error_that_names_the_pair() -> None:
     source = Scores(lambda text: float(text != "d9"), is_unscored=True)
     with pytest.raises(LmgymError, match=r"pair 4 \(''\) has an answer left unscored"):
         evaluate_pairs(source, DATA)
+
+
+@pytest.mark.parametrize("reward", [math.nan, math.inf])
+def test_a_reward_that_is_no_finite_number_is_an_error_that_names_the_pair(reward: float) -> None:
+    source = Scores(lambda text: reward if text == "b1" else 0.0)
+    with pytest.raises(LmgymError, match=r"pair 1 \(''\) has a reward that is no finite number"):
+        evaluate_pairs(source, DATA)
+
+
+def test_pairs_of_one_prompt_that_go_together_count_as_one() -> None:
+    rates = np.repeat([1.0, 0.0, 1.0, 1.0, 1.0], 10)
+    together = Accuracy.of(rates, [row // 10 for row in range(50)])
+    assert (together.value, together.n) == (0.8, 50)
+    assert (together.low, together.high) == pytest.approx(wilson_interval(4, 5))
+    apart = Accuracy.of(rates, [*range(50)])
+    assert apart == Accuracy.of(rates)
+    assert (apart.low, apart.high) == pytest.approx(wilson_interval(40, 50))
+    sure = Accuracy.of(np.ones(50), [row // 10 for row in range(50)])
+    assert (sure.low, sure.high) == pytest.approx(wilson_interval(5, 5))
+
+
+def test_an_interval_has_the_variance_of_its_prompts() -> None:
+    """Two prompts of two pairs and one of one: the deviations of each from 0.6 are summed up."""
+    found = Accuracy.of(np.array([1.0, 0.0, 1.0, 1.0, 0.0]), ["a", "a", "b", "b", "c"])
+    variance = 3 / 2 * ((-0.2) ** 2 + 0.8**2 + (-0.6) ** 2) / 5**2
+    trials = max(25 / 9, 0.6 * 0.4 / variance)
+    assert (found.low, found.high) == pytest.approx(wilson_interval(0.6 * trials, trials))
+
+
+def test_pairs_that_balance_each_other_are_not_counted_twice() -> None:
+    found = Accuracy.of(np.array([*[1.0, 0.0] * 8, 1, 1, 0, 0]), [row // 2 for row in range(20)])
+    assert (found.low, found.high) == pytest.approx(wilson_interval(10, 20))
+
+
+def test_the_interval_of_pairs_knows_their_prompts() -> None:
+    many = PreferenceDataset.of(
+        PreferencePair.of(f"prompt {i // 20}", f"a{i}", f"{'bc'[i // 20]}{20 * (i // 20)}")
+        for i in range(40)
+    )
+    found = evaluate_pairs(Scores(lambda text: {"a": 1.0, "b": 0.0, "c": 2.0}[text[0]]), many)
+    assert (found.accuracy.value, found.accuracy.n) == (0.5, 40)
+    low, high = wilson_interval(1, 2)
+    assert (found.accuracy.low, found.accuracy.high) == pytest.approx((low, high))
 
 
 values = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=9)
