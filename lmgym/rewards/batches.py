@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -115,10 +116,15 @@ def checked(batch: RewardBatch, n: int, level: RewardLevel) -> RewardBatch:
     unscored = _checked_unscored(batch.unscored, n)
     if batch.dense is not None:
         _check_dense(batch.dense, n, level)
+    outcome = _column("outcomes", batch.outcome, n, unscored)
+    parts = {
+        name: outcome if part is batch.outcome else _column(f"parts {name!r}", part, n, unscored)
+        for name, part in batch.parts.items()
+    }
     return RewardBatch(
-        _column("outcomes", batch.outcome, n, unscored),
+        outcome,
         batch.dense,
-        {name: _column(f"parts {name!r}", v, n, unscored) for name, v in batch.parts.items()},
+        parts,
         unscored,
         None if batch.std is None else _column("stds", batch.std, n, unscored),
     )
@@ -206,8 +212,7 @@ def _checked_units(
     if batch.dense is None:
         return np.zeros(n)
     units = _numbers("dense rewards", batch.dense[row])
-    is_finite = bool(np.isfinite(units).all())
-    if units.shape == (n,) and is_finite:
+    if units.shape == (n,) and _is_finite(units):
         return units
     if batch.unscored is not None and batch.unscored[row]:
         return np.zeros(n)
@@ -227,9 +232,9 @@ def _column(name: str, values: Any, n: int, unscored: NDArray[np.bool_] | None) 
             f"the reward source returned {name} of shape {column.shape} for {n} transcripts; it"
             " must return one number for each"
         )
-    if not np.isfinite(column).all():
+    if not _is_finite(column):
         known = column if unscored is None else column[~unscored]
-        if not np.isfinite(known).all():
+        if not _is_finite(known):
             raise _not_finite(name, known)
     return column
 
@@ -241,6 +246,10 @@ def _numbers(name: str, values: Any) -> Floats:
         raise LmgymError(
             f"the reward source returned {name} {values!r:.80}; they must be arrays of numbers"
         ) from None
+
+
+def _is_finite(values: Floats) -> bool:
+    return all(map(isfinite, values.tolist()))  # batches are small: faster than numpy's
 
 
 def _not_finite(name: str, values: Floats) -> LmgymError:
