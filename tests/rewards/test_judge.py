@@ -378,7 +378,7 @@ class TestBackEnds:
         asked = [(Message(Role.USER, str(i)),) for i in range(3)]
         assert FunctionChat(client).answer(asked) == ["5", "5", "5"]
 
-    def test_an_answer_that_comes_too_late_is_none(self) -> None:
+    def test_an_answer_that_comes_too_late_is_none(self, caplog: pytest.LogCaptureFixture) -> None:
         released = threading.Event()
 
         def client(messages: list[dict[str, str]]) -> str:
@@ -388,7 +388,12 @@ class TestBackEnds:
         chat = FunctionChat(client, AsyncCalls(timeout=0.05))
         assert chat.answer([self.conversation]) == [None]
         released.set()
+        for thread in threading.enumerate():
+            if thread.name == "lmgym-chat":
+                thread.join(10)
+        assert chat.answer([self.conversation]) == ["5"]  # the loop has heard of the late one
         assert chat.calls.n_timeouts == 1
+        assert caplog.records == []
 
     @pytest.mark.slow
     def test_a_call_that_hangs_keeps_neither_later_calls_nor_the_process(self) -> None:
