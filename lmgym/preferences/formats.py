@@ -46,7 +46,10 @@ def format_of(row: Mapping[str, Any]) -> str:
     if {"instruction", "response1", "response2"} <= names:
         return "pandalm"
     if {"prompt", "completion", "label"} <= names:
-        raise LmgymError("single answers with labels are no pairs; read them with read_trials")
+        raise LmgymError(
+            "single answers with labels are no pairs; read them with read_trials, or fit to them"
+            " with --format trials --objective classification"
+        )
     raise LmgymError(
         f"has the columns {', '.join(map(repr, row))}, which no format has; pairs need 'prompt',"
         " 'chosen' and 'rejected'"
@@ -120,7 +123,6 @@ def _read_pandalm(row: Mapping[str, Any], file: Path, number: int) -> Preference
     The probability is the share of votes, a tie half a vote for each. Answers that a spreadsheet
     turned into truth values become words again.
     """
-    del number
     votes = {key: row[key] for key in row if re.fullmatch(r"annotator\d+", key)}
     for key, vote in votes.items():
         if isinstance(vote, bool) or vote not in (0, 1, 2):
@@ -134,7 +136,7 @@ def _read_pandalm(row: Mapping[str, Any], file: Path, number: int) -> Preference
         _answer(row, "response1"),
         _answer(row, "response2"),
         probability=max(share, 1 - share),
-        id=f"{file.stem}/{column(row, 'idx')}",
+        id=f"{file.stem}/{number if row.get('idx') is None else row['idx']}",
         columns={key: row[key] for key in ("cmp_key", "motivation_app") if key in row},
     )
     return pair if share >= 0.5 else pair.swapped()

@@ -165,6 +165,7 @@ class PreferenceDataset(Sequence[PreferencePair]):
     Attributes:
         pairs: the pairs.
         n_equal: rows of its file that were left out because their answers are equal.
+        n_malformed: rows of its file that were left out because they are no pairs.
 
     Example:
         >>> sums = (PreferencePair.of(f"{n}+1=", str(n + 1), "0") for n in range(10))
@@ -176,6 +177,7 @@ class PreferenceDataset(Sequence[PreferencePair]):
 
     pairs: tuple[PreferencePair, ...]
     n_equal: int = 0
+    n_malformed: int = 0
 
     @classmethod
     def of(cls, pairs: Iterable[PreferencePair]) -> PreferenceDataset:
@@ -266,6 +268,8 @@ class PreferenceDataset(Sequence[PreferencePair]):
 def as_messages(prompt: Prompt) -> tuple[Message, ...]:
     """A prompt as messages; mappings need `role` and `content`, both texts.
 
+    The role "developer" is that of the system under another name.
+
     Raises:
         LmgymError: for anything else, naming the message, counted from 1.
     """
@@ -282,8 +286,12 @@ def _message(given: Any, number: int) -> Message:
     if not isinstance(given, Mapping) or not {"role", "content"} <= set(given):
         raise LmgymError(f"message {number} is {_short(given)}; it needs 'role' and 'content'")
     role, content = given["role"], given["content"]
+    if role == "developer":
+        role = Role.SYSTEM
     if role not in tuple(Role):
         raise unknown(f"role of message {number}", role, Role)
+    if content is None:
+        raise LmgymError(f"message {number} has no content, as one that calls a tool; give a text")
     if not isinstance(content, str):
         raise LmgymError(f"the content of message {number} is {_short(content)}; give a text")
     return Message(Role(role), content)

@@ -26,7 +26,8 @@ def pair_of(row: Mapping[str, Any]) -> PreferencePair:
     """The pair of a row.
 
     Answers may be lists of messages: the last one, of the assistant, is the answer. What stands
-    before it is the prompt, or repeats it.
+    before it is the prompt, or repeats it. Two texts that both begin with the text of their prompt
+    repeat it too, and lose it.
 
     Raises:
         LmgymError: for a column that is missing or holds what is not allowed; it names the column.
@@ -41,8 +42,11 @@ def pair_of(row: Mapping[str, Any]) -> PreferencePair:
         rejected_prompt = None
     else:
         given = _given_prompt(row, "prompt")
-        chosen_prompt, chosen = _answer("chosen", chosen, given)
         other = _given_prompt(row, "rejected_prompt") or given
+        repeated = _repeated(given, chosen), _repeated(other, rejected)
+        if all(repeated):
+            chosen, rejected = map(str.removeprefix, (chosen, rejected), repeated)
+        chosen_prompt, chosen = _answer("chosen", chosen, given)
         rejected_prompt, rejected = _answer("rejected", rejected, other)
     facts = {name: number_of(row, name) for name in _NUMBERS if row.get(name) is not None}
     return PreferencePair(
@@ -59,15 +63,15 @@ def pair_of(row: Mapping[str, Any]) -> PreferencePair:
 
 def row_of(pair: PreferencePair) -> dict[str, Any]:
     """The row of a pair; what has its default is left out."""
+    first, second = pair.prompts
+    as_text = not (_repeated(first, pair.chosen) and _repeated(second, pair.rejected))
     row: dict[str, Any] = {
-        "prompt": _plain(pair.prompt),
-        "chosen": _plain_answer(pair.prompt, pair.chosen),
-        "rejected": _plain_answer(pair.prompt, pair.rejected),
+        "prompt": _plain(first, as_text),
+        "chosen": _plain_answer(first, pair.chosen, as_text),
+        "rejected": _plain_answer(second, pair.rejected, as_text),
     }
     if not pair.is_within_prompt:
-        other = pair.prompts[1]
-        row["rejected_prompt"] = _plain(other)
-        row["rejected"] = _plain_answer(other, pair.rejected)
+        row["rejected_prompt"] = _plain(second, as_text)
     extra = ("subset", "id", *_NUMBERS)
     defaults = {"subset": "", "id": "", "probability": 1.0, "weight": 1.0, "margin": None}
     facts = {name: getattr(pair, name) for name in extra}
@@ -108,7 +112,18 @@ def number_of(row: Mapping[str, Any], name: str) -> float:
     value = column(row, name)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise LmgymError(f"{name!r} is {value!r}; a number is allowed")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise LmgymError(f"{name!r} is too large a number; one below 1e308 is allowed") from None
+
+
+def _repeated(prompt: _Messages | None, answer: object) -> str:
+    """The prompt that an answer begins with, both being texts; empty where it does not."""
+    if prompt is None or len(prompt) != 1 or prompt[0].role is not Role.USER:
+        return ""
+    text = prompt[0].content
+    return text if isinstance(answer, str) and answer.startswith(text) else ""
 
 
 def _without_shared_beginning(chosen: str, rejected: str) -> tuple[_Messages, str, str]:
@@ -182,15 +197,15 @@ def _id(row: Mapping[str, Any]) -> str:
     return "" if value is None else str(value)
 
 
-def _plain(prompt: _Messages) -> str | list[dict[str, str]]:
-    """A prompt as a text where that is enough."""
-    if len(prompt) == 1 and prompt[0].role is Role.USER:
+def _plain(prompt: _Messages, as_text: bool) -> str | list[dict[str, str]]:
+    """A prompt as a text where that is wanted and enough."""
+    if as_text and len(prompt) == 1 and prompt[0].role is Role.USER:
         return prompt[0].content
     return [message.as_dict() for message in prompt]
 
 
-def _plain_answer(prompt: _Messages, answer: str) -> str | list[dict[str, str]]:
+def _plain_answer(prompt: _Messages, answer: str, as_text: bool) -> str | list[dict[str, str]]:
     """An answer in the same form as its prompt, which TRL asks for."""
-    if isinstance(_plain(prompt), str):
+    if isinstance(_plain(prompt, as_text), str):
         return answer
     return [Message(Role.ASSISTANT, answer).as_dict()]

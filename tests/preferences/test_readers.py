@@ -45,8 +45,9 @@ def write(file: Path, rows: Sequence[Any]) -> Path:
         {"chosen": [ASKED, TWO], "rejected": [ASKED, THREE]},
         {"prompt": "1+1=", "chosen": [ASKED, TWO], "rejected": [ASKED, THREE]},
         {"prompt": [ASKED], "chosen": "2", "rejected": "3"},
+        {"prompt": "1+1=", "chosen": "1+1=2", "rejected": "1+1=3"},
     ],
-    ids=["standard", "conversational", "implicit", "prompt twice", "mixed"],
+    ids=["standard", "conversational", "implicit", "prompt twice", "mixed", "text twice"],
 )
 def test_every_shape_of_a_row_is_the_same_pair(row: dict[str, Any]) -> None:
     assert pair_of(row) == PAIR
@@ -64,13 +65,31 @@ def test_conversations_that_part_early_are_compared_across_prompts() -> None:
     assert [prompt[0].content for prompt in pair.prompts] == ["1+1=", "1+2="]
 
 
+def test_a_text_that_one_answer_alone_repeats_belongs_to_it() -> None:
+    pair = pair_of({"prompt": "1+1=", "chosen": "1+1=2", "rejected": "3"})
+    assert (pair.chosen, pair.rejected) == ("1+1=2", "3")
+
+
+def test_texts_across_prompts_lose_their_own_prompts() -> None:
+    row = {"prompt": "1+1=", "rejected_prompt": "2+2=", "chosen": "1+1=2", "rejected": "2+2=3"}
+    pair = pair_of(row)
+    assert (pair.chosen, pair.rejected) == ("2", "3")
+    assert [prompt[0].content for prompt in pair.prompts] == ["1+1=", "2+2="]
+
+
+def test_the_role_developer_is_that_of_the_system() -> None:
+    told = {"role": "developer", "content": "Add."}
+    pair = pair_of({"prompt": [told, ASKED], "chosen": [TWO], "rejected": [THREE]})
+    assert pair.prompt[0] == Message(Role.SYSTEM, "Add.")
+
+
 def test_further_columns_are_kept() -> None:
     row = {"prompt": "a", "chosen": "b", "rejected": "c", "id": 7, "margin": 2, "model": "m"}
     pair = pair_of(row)
     assert (pair.id, pair.margin, pair.columns) == ("7", 2.0, {"model": "m"})
 
 
-texts = st.text(max_size=8)
+texts = st.text(max_size=8) | st.just("asked again")
 messages = st.lists(
     st.tuples(st.sampled_from([Role.USER, Role.SYSTEM, Role.ASSISTANT]), texts), max_size=3
 ).map(lambda found: (*(Message(*each) for each in found), Message(Role.USER, "asked")))
@@ -144,6 +163,10 @@ GOOD = {"prompt": "1+1=", "chosen": "2", "rejected": "3"}
         ({**GOOD, "prompt": 1}, "'prompt': 1 is no prompt"),
         ({**GOOD, "margin": "high"}, "'margin' is 'high'; a number is allowed"),
         ({**GOOD, "margin": True}, "'margin' is True; a number is allowed"),
+        ({**GOOD, "margin": 10**400}, "'margin' is too large a number"),
+        ({**GOOD, "probability": -(10**400)}, "'probability' is too large a number"),
+        ({**GOOD, "weight": 10**400}, "'weight' is too large a number"),
+        ({**GOOD, "chosen": [{**TWO, "content": None}]}, "'chosen': message 1 has no content"),
         ({**GOOD, "probability": 2}, "'probability' is 2.0; a number from 0 to 1"),
         ({**GOOD, "weight": -1}, "'weight' is -1.0"),
         ({**GOOD, "subset": 3}, "'subset' is 3; a text is allowed"),
@@ -216,6 +239,33 @@ def test_equal_answers_are_left_out_and_counted(tmp_path: Path) -> None:
     assert (len(data), data.n_equal) == (1, 1)
 
 
+def test_answers_that_are_all_equal_are_no_data(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", [{**GOOD, "rejected": "2"}] * 3)
+    with pytest.raises(LmgymError, match=r"in all 3 rows of .* the same text"):
+        read_preferences(file)
+
+
+ODD = {"chosen": "\n\nHuman: \n\nAssistant: 2", "rejected": "\n\nHuman: \n\nAssistant: 3"}
+
+
+def test_malformed_rows_are_left_out_and_counted_where_that_is_asked_for(tmp_path: Path) -> None:
+    ended = {"chosen": DIALOGUE + "2", "rejected": DIALOGUE + "3\n\nHuman: Why?"}
+    good = {"chosen": DIALOGUE + "2", "rejected": DIALOGUE + "3"}
+    equal = {"chosen": DIALOGUE + "2", "rejected": DIALOGUE + "2"}
+    file = write(tmp_path / "x.jsonl", [ODD, good, ended, equal])
+    data = read_preferences(file, skip_malformed=True)
+    assert (len(data), data.n_equal, data.n_malformed) == (1, 1, 2)
+    assert data[0].id == "x/2"
+    with pytest.raises(LmgymError, match=r"row 1 of .*'prompt' is empty"):
+        read_preferences(file)
+
+
+def test_rows_that_are_all_malformed_are_an_error_that_names_the_first(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", [ODD, ODD])
+    with pytest.raises(LmgymError, match=r"row 1 of .*'prompt' is empty"):
+        read_preferences(file, skip_malformed=True)
+
+
 def test_a_byte_order_mark_and_json_lists_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("\ufeff" + json.dumps(GOOD), encoding="utf-8")
     assert [*read_preferences(tmp_path / "x.jsonl")] == [PAIR]
@@ -245,6 +295,14 @@ def test_dialogues_are_told_apart_in_their_last_answer(tmp_path: Path) -> None:
     assert [message.content for message in pair.prompt] == ["Hello", "Hi.", "1+1="]
     assert (pair.chosen, pair.rejected, pair.id) == ("2", "3", "test/1")
     assert pair.is_within_prompt
+
+
+def test_dialogues_that_part_early_are_compared_across_prompts(tmp_path: Path) -> None:
+    other = DIALOGUE.replace("1+1=", "1+2=")
+    row = {"chosen": DIALOGUE + "2", "rejected": other + "3"}
+    (pair,) = read_preferences(write(tmp_path / "x.jsonl", [row]))
+    assert [prompt[-1].content for prompt in pair.prompts] == ["1+1=", "1+2="]
+    assert (pair.chosen, pair.rejected) == ("2", "3")
 
 
 @pytest.mark.parametrize(
@@ -302,6 +360,12 @@ def test_votes_become_a_soft_label(
     assert pair.chosen == chosen
     assert pair.probability == pytest.approx(probability)
     assert pair.prompt[0].content == "Add.\n\n1+1="
+
+
+def test_votes_need_no_index(tmp_path: Path) -> None:
+    row = {key: value for key, value in PANDALM.items() if key != "idx"}
+    data = read_preferences(write(tmp_path / "x.json", [row | {"annotator1": 1}] * 2))
+    assert [pair.id for pair in data] == ["x/1", "x/2"]
 
 
 @pytest.mark.parametrize(
