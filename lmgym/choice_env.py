@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, SupportsInt
+from operator import index
+from typing import Any, SupportsIndex
 
 import numpy as np
 from gymnasium import spaces
@@ -69,14 +70,14 @@ class ChoiceEnv(EpisodeEnv[Features, Any]):
         self.observation_space = self.features.space
         self.action_space = spaces.Discrete(self.answers.size)
 
-    def step(self, action: SupportsInt) -> tuple[Features, float, bool, bool, dict[str, Any]]:
+    def step(self, action: SupportsIndex) -> tuple[Features, float, bool, bool, dict[str, Any]]:
         """Give an answer.
 
         Raises:
             LmgymError: where the episode is over, or the action stands for no answer.
         """
         self._require_running()
-        self.episode.write(self.answers.ids(int(action)))
+        self.episode.write(self.answers.ids(action))
         reward, is_over, info = self._after_turn()
         return self._observe(), reward, is_over, False, info
 
@@ -113,15 +114,21 @@ class Answers:
         self.size = len(choices)
         self._ids = [[*renderer.encode(choice), renderer.end_id] for choice in choices]
 
-    def ids(self, action: int) -> list[int]:
+    def ids(self, action: SupportsIndex) -> list[int]:
         """The ids that an action writes, the turn's end included."""
-        if not 0 <= action < self.size:
-            raise self.out_of_range(action)
-        return self._ids[action]
+        try:
+            place = index(action)
+        except TypeError:  # no whole number
+            raise self.out_of_range(action) from None
+        if not 0 <= place < self.size:
+            raise self.out_of_range(place)
+        return self._ids[place]
 
-    def out_of_range(self, action: int) -> LmgymError:
-        """An error for a number that stands for no answer."""
-        return LmgymError(f"action {action} stands for no answer; allowed are 0 to {self.size - 1}")
+    def out_of_range(self, action: object) -> LmgymError:
+        """An error for what stands for no answer."""
+        return LmgymError(
+            f"action {action!r} stands for no answer; allowed are 0 to {self.size - 1}"
+        )
 
 
 class PromptFeatures:
@@ -133,16 +140,24 @@ class PromptFeatures:
     Args:
         encoder: its name.
 
+    Raises:
+        LmgymError: for an encoder that has to be fitted first.
+
     Attributes:
         space: of the features of one conversation.
     """
 
     def __init__(self, encoder: str) -> None:
         """Make the encoder."""
-        from lmgym.reward_models.encoder import make_encoder
+        from lmgym.reward_models.encoder import FittedEncoder, make_encoder
 
         self._name = encoder
         self._encoder = make_encoder(encoder)
+        if isinstance(self._encoder, FittedEncoder):
+            raise LmgymError(
+                f"encoder {encoder!r} learns from texts before it encodes any, and level 'choice'"
+                " gives it none; choose hashing, embedded, minilm or hf:DIR"
+            )
         size = self._encoder.size
         self._bound = np.float32(size**0.5)
         self.space = spaces.Box(-self._bound, self._bound, (size,), np.float32)

@@ -181,6 +181,15 @@ def test_actions_that_stand_for_no_answer_are_refused(action: int) -> None:
     assert envs.step(np.array([0, 1]))[2].all()  # the batch was left as it was
 
 
+@pytest.mark.parametrize("action", [1.5, "x", None, np.array([1, 2])])
+def test_what_is_no_whole_number_is_refused(action: Any) -> None:
+    env = choice().unwrapped
+    env.reset(seed=0)
+    with pytest.raises(LmgymError, match=r"action .* stands for no answer; allowed are 0 to 3"):
+        env.step(action)
+    assert env.step(np.array(1))[2]  # the episode was left as it was
+
+
 @pytest.mark.parametrize("actions", [[1], [0.0, 1.0], [[0, 1]], "01", None])
 def test_actions_of_another_shape_or_kind_are_refused(actions: Any) -> None:
     envs = batch(2)
@@ -220,6 +229,12 @@ def test_alphabets_are_of_levels_of_ids(make: Any) -> None:
 def test_an_unknown_encoder_is_told() -> None:
     with pytest.raises(LmgymError, match="unknown encoder 'hash'; known: hashing"):
         choice(encoder="hash")
+
+
+@pytest.mark.parametrize("make", [choice, lambda **words: batch(2, **words)])
+def test_encoders_that_must_be_fitted_are_refused_when_the_environment_is_made(make: Any) -> None:
+    with pytest.raises(LmgymError, match=r"'tfidf' learns from texts before .* choose hashing"):
+        make(encoder="tfidf")
 
 
 def test_any_reward_is_paid() -> None:
@@ -269,6 +284,15 @@ def test_a_fork_sees_what_its_source_sees() -> None:
     observations, *_ = envs.step([2, 2, 2])
     assert np.array_equal(observations[1], observations[0])
     assert np.array_equal(observations[2], observations[0])
+
+
+def test_a_fork_that_ends_at_once_shows_what_its_source_was_asked() -> None:
+    envs = batch(2, DOORS, turns=1, autoreset_mode="disabled")
+    first, _ = envs.reset(seed=0)
+    assert not np.array_equal(first[0], first[1])
+    envs.fork([0], [1])
+    last, *_ = envs.step([1, 1])
+    assert np.array_equal(last, [first[0], first[0]])
 
 
 def test_a_masked_first_reset_leaves_zeros_elsewhere() -> None:

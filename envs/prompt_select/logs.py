@@ -135,7 +135,8 @@ def _joined(data: Path, name: str) -> list[LoggedQuestion]:
     n_questions, n_prompts = (choices.max(axis=0, initial=-1) + 1).tolist()
     outcomes = np.full((n_questions, n_prompts), -1.0)
     outcomes[choices[:, 0], choices[:, 1]] = labels
-    if n_questions > len(texts) or len(labels) != outcomes.size or not _are_binary(outcomes):
+    are_right = len(labels) == outcomes.size and _are_binary(outcomes.ravel().tolist())
+    if n_questions > len(texts) or not are_right:
         raise LmgymError(
             f"{_OIRL[name]!r} does not fit {str(file)!r}: it needs 0 or 1 once for each of its"
             f" {n_questions} questions and {n_prompts} prompts, and the file has {len(texts)}"
@@ -146,8 +147,8 @@ def _joined(data: Path, name: str) -> list[LoggedQuestion]:
     ]
 
 
-def _are_binary(outcomes: Any) -> bool:
-    return bool(np.isin(outcomes, (0, 1)).all())
+def _are_binary(outcomes: Sequence[Any]) -> bool:
+    return all(outcome in (0, 1) for outcome in outcomes)
 
 
 def _questions(file: Path, name: str) -> list[LoggedQuestion]:
@@ -159,6 +160,8 @@ def _questions(file: Path, name: str) -> list[LoggedQuestion]:
                 f"row {number} of {str(file)!r} needs a question and a list of outcomes; it has"
                 f" {sorted(row)}"
             )
+        if not text.strip():
+            raise LmgymError(f"row {number} of {str(file)!r} has a blank question; leave it out")
         if not _are_binary(outcomes):
             raise LmgymError(
                 f"row {number} of {str(file)!r} has the outcomes {outcomes!r:.60}; 0 and 1 are"

@@ -148,6 +148,9 @@ def test_a_question_of_the_test_split_is_left_out_of_the_others(folder: Path) ->
         ({"question": 1, "outcomes": [1, 0, 0]}, r"row 1 of .*needs a question"),
         ({"question": "a", "outcomes": [1, 0, 2]}, r"row 1 of .*0 and 1 are allowed"),
         ({"question": "a", "outcomes": ["1", 0]}, r"row 1 of .*0 and 1 are allowed"),
+        ({"question": "a", "outcomes": [1, [2]]}, r"row 1 of .*0 and 1 are allowed"),
+        ({"question": "a", "outcomes": [1, None, {}]}, r"row 1 of .*0 and 1 are allowed"),
+        ({"question": " \n", "outcomes": [1, 0, 0]}, r"row 1 of .*a blank question"),
         ({"question": "a", "outcomes": [1, 0]}, r"questions with \[2, 3\] outcomes"),
         ({"question": "a", "outcomes": []}, r"questions with \[0, 3\] outcomes"),
     ],
@@ -256,6 +259,13 @@ def test_features_that_say_nothing_leave_the_best_prompt_of_all() -> None:
     chooser = fit_chooser(features, outcomes, rng, penalties=(1e7,))
     assert (chooser.choose(rng.normal(size=(50, 8))) == 1).all()
     assert np.allclose(chooser.chances(features), outcomes.mean(0), atol=0.01)
+
+
+def test_of_penalties_that_choose_as_well_the_greatest_is_taken() -> None:
+    outcomes = RNG(0).integers(2, size=(40, 3)).astype(float)
+    chooser = fit_chooser(np.zeros((40, 2)), outcomes, RNG(0), penalties=(10.0, 1e4, 100.0))
+    assert len(set(chooser.values.values())) == 1
+    assert chooser.penalty == 1e4
 
 
 def test_features_of_other_questions_are_refused() -> None:
