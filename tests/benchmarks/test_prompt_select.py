@@ -33,6 +33,15 @@ def test_every_learner_finds_a_plain_rule(claim: Any, name: str) -> None:
     assert claim.gains(scores, outcomes[400:], fixed=0).mean() > 35  # 50 at best
 
 
+@pytest.mark.slow
+def test_every_seed_has_its_own_generated_log(claim: Any) -> None:
+    args = claim.PromptSelectClaims(repetitions=2, seed=5)
+    gained, facts = claim.on_generated(args)
+    assert [each["log seed"] for each in facts] == [5, 6]
+    assert facts[0]["best fixed prompt"] != facts[1]["best fixed prompt"]
+    assert min(gained) > 20
+
+
 def test_counts_are_of_the_text(claim: Any) -> None:
     size, largest, mean, n, ends, commas, *_ = claim.counts("Ann has 1,200 pens. Is 3.5 more?")
     assert np.expm1([size, largest, mean]).tolist() == pytest.approx([32, 1200, 601.75])
