@@ -16,7 +16,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
+from lmgym.factory import make_task
 from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.rendering import ByteRenderer
 from lmgym.rollouts import RolloutBatch, demonstrations
 from lmgym.training.arguments import LearnerArgs, Range
 from lmgym.training.batches import batch_transcripts, split_by_tokens, target_logprobs
@@ -48,6 +50,8 @@ class SFTArgs(LearnerArgs):
 
 def train(args: SFTArgs, env: str, world_args: Mapping[str, Any]) -> Path:
     """Train on a world; returns the run folder."""
+    if args.source == "demonstrations":
+        demonstrations(make_task(env, **world_args), ByteRenderer(), np.random.default_rng(0), 1)
     with TrainingSession("sft", args, env, world_args) as session:
         policy = session.policy
         optimizer = torch.optim.AdamW(

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RolloutBatch", "RolloutCollector", "demonstrations", "rollout_by_tokens"]
 
+_PATIENCE = 256
+"""Problems without a demonstration in a row after which a world is said to show none."""
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutBatch:
@@ -238,22 +241,32 @@ def rollout_by_tokens(
 def demonstrations(
     task: Task[Any], renderer: Renderer, rng: np.random.Generator, n: int, *, split: str = "train"
 ) -> list[Transcript]:
-    """Episodes played by the world's own demonstrations.
+    """Episodes played by the world's own demonstrations; problems without one are passed over.
 
     Raises:
-        LmgymError: where the world shows none.
+        LmgymError: where the world shows none for many problems in a row.
     """
     episode = episode_of(task, renderer)
-    played = []
-    for _ in range(n):
+    played: list[Transcript] = []
+    n_missing = 0
+    while len(played) < n:
         episode.reset(rng, split=split)
-        while episode.verdict is None:
-            ids = episode.demonstration()
-            if ids is None:
-                raise LmgymError(
-                    f"{type(task).__name__} shows no demonstrations; train on it by reinforcement,"
-                    " or on samples"
-                )
-            episode.write(ids)
-        played.append(episode.transcript())
+        if _is_demonstrated(episode):
+            played.append(episode.transcript())
+            n_missing = 0
+        elif (n_missing := n_missing + 1) == _PATIENCE:
+            raise LmgymError(
+                f"{type(task).__name__} shows no demonstrations for {_PATIENCE} problems in a row;"
+                " train on it by reinforcement, or on samples"
+            )
     return played
+
+
+def _is_demonstrated(episode: Episode) -> bool:
+    """Play an episode by its demonstrations, to its end if there are enough."""
+    while episode.verdict is None:
+        ids = episode.demonstration()
+        if ids is None:
+            return False
+        episode.write(ids)
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,23 @@ def test_a_world_without_demonstrations_is_refused() -> None:
     policy = new_policy(16, 1, 0)
     with pytest.raises(LmgymError, match="shows no demonstrations"):
         demonstrations(task, policy.renderer, np.random.default_rng(0), 1)
+
+
+def test_problems_without_a_demonstration_are_passed_over() -> None:
+    task = make_task("lmgym/Math-v0")
+    shown, asked = task.demonstrate, itertools.count()
+    task.demonstrate = lambda state: shown(state) if next(asked) % 5 == 4 else None  # type: ignore[method-assign]
+    played = demonstrations(task, new_policy(16, 1, 0).renderer, np.random.default_rng(0), 3)
+    assert [t.verdict for t in played] == ["correct"] * 3
+    assert next(asked) == 15
+
+
+def test_a_world_without_demonstrations_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("\n".join(f"Greet guest {n}." for n in range(60)), encoding="utf-8")
+    args = SFTArgs(out=str(tmp_path / "run"))
+    with pytest.raises(LmgymError, match="shows no demonstrations"):
+        train(args, "lmgym/Preference-v0", {"prompts": str(prompts)})
+    assert not (tmp_path / "run").exists()
