@@ -39,7 +39,7 @@ _WORLDS = (
     WorldSpec(
         "lmgym/Preference-v0",
         "lmgym.envs.preference.task:PreferenceTask",
-        "Write what a hidden taste prefers, paid by a model of it: over-optimisation can be seen.",
+        "Write what a hidden taste prefers; a learner paid by a model of it over-optimises.",
         has_gold=False,
         baselines={
             "random tokens": "0.014",

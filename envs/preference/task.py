@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lmgym.addresses import split_of
 from lmgym.errors import LmgymError
+from lmgym.rewards.source import RewardSource
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
 from lmgym.transcript import Transcript
 
@@ -24,6 +25,10 @@ __all__ = ["PreferenceArgs", "PreferenceTask", "Question"]
 _GENERATED = "generated"
 _REFERENCE, _DEMONSTRATION = 0, 1
 """Two people who answer every generated prompt."""
+_REMEMBERED = 100_000
+"""Grades of references that are kept."""
+
+Said = tuple[Message, ...]
 
 
 class Question(NamedTuple):
@@ -58,14 +63,17 @@ class PreferenceTask(Task[Question]):
         more than others. Nobody can write their taste down, but it can be asked for:
         `lmgym.preferences.collection.collect_pairs` has answers compared, `lmgym reward fit` makes
         a model of the comparisons, and `reward="rm:DIR"` pays what the model says. The taste
-        itself, the gold reward, is in `info["gold_reward"]` at the end of an episode and is never
+        itself, the gold reward, is in `info["gold_reward"]` at the end of an episode, whatever is
         paid, so that over-optimisation can be seen: each part of the taste rises over the answers
         that people write and falls beyond them, and a learner that goes on where the model was
-        never asked is paid more and liked less. An answer succeeds when it is liked more than the
-        reference, what somebody else wrote for the prompt: success is the win rate, and people win
-        about half. The embedded policy answers with something like the second word;
-        `lmgym train sft lmgym/Preference-v0` teaches it to write as people do, and gives the
-        variety that comparisons, best-of-N and reinforcement learning need.
+        never asked is paid more and liked less. The taste is paid only if you ask for it: as a
+        number by `reward="gold"`, as a comparison with the reference by `verifier`.
+
+        An answer succeeds when it is liked more than the reference, what somebody else wrote for
+        the prompt: success is the win rate, and people win about half. The embedded policy answers
+        with something like the second word; `lmgym train sft lmgym/Preference-v0` teaches it to
+        write as people do, and gives the variety that comparisons, best-of-N and reinforcement
+        learning need.
 
     Action space:
         {action_space}
@@ -74,8 +82,9 @@ class PreferenceTask(Task[Question]):
         {observation_space}
 
     Reward:
-        `rm:DIR`, a reward model; without one `verifier` (default): 1 for an answer that beats the
-        reference, else 0, paid at the end of the episode. `reward=None` pays nothing.
+        `rm:DIR`, a reward model; without one `verifier` (default): 1 for an answer that the taste
+        prefers to the reference, else 0, paid at the end of the episode. `gold` pays the taste
+        itself, `reward=None` nothing.
 
     Start:
         A prompt drawn uniformly; splits are disjoint. A fixed one:
@@ -116,6 +125,8 @@ class PreferenceTask(Task[Question]):
         self._gold = gold_source(args.gold, is_generated=self._is_generated)
         self.has_gold_reward = self._gold is not None
         self._rows: dict[str, list[Row]] = {}
+        self._references: dict[Said, float] = {}
+        self._replied: dict[Said, float] = {}
         self.context, self.max_tokens = 64, 32
         if not self._is_generated:
             self._rows = load_prompts(Path(args.prompts))
@@ -145,18 +156,24 @@ class PreferenceTask(Task[Question]):
         verdicts = [Verdict.ENDED] * len(states)
         judged = [i for i, state in enumerate(states) if state.reference is not None]
         if self._gold is not None and judged:
-            liked = self._likings([(states[i], texts[i]) for i in judged])
-            bars = self._likings([(states[i], states[i].reference or "") for i in judged])
-            for i, gold, bar in zip(judged, liked, bars, strict=True):
-                beats = texts[i] != states[i].reference and gold > bar
-                verdicts[i] = Verdict.CORRECT if beats else Verdict.INCORRECT
+            answers = [_said(states[i], texts[i]) for i in judged]
+            references = [_said(states[i], states[i].reference or "") for i in judged]
+            self._grade(self._gold, answers, references)
+            for i, answer, reference in zip(judged, answers, references, strict=True):
+                beats = self._replied[answer] > self._references[reference]
+                is_copy = answer == reference
+                verdicts[i] = Verdict.CORRECT if beats and not is_copy else Verdict.INCORRECT
         return [Reply(state, (), v) for state, v in zip(states, verdicts, strict=True)]
 
     def gold_rewards(self, transcripts: Sequence[Transcript]) -> NDArray[np.float64]:
         """How much each answer is liked, shape (n,); answers that were cut off too."""
         if self._gold is None:
             return super().gold_rewards(transcripts)
-        return self._gold.score(transcripts).outcome
+        replied = self._replied  # the answers that `reply_many` has just graded
+        missing = [t for t in transcripts if t.messages not in replied]
+        rest = iter(self._gold.score(missing).outcome.tolist() if missing else ())
+        liked = [replied[t.messages] if t.messages in replied else next(rest) for t in transcripts]
+        return np.array(liked, np.float64)
 
     def task_ids(self, split: str, limit: int) -> list[str]:
         """The first prompts of `split`."""
@@ -176,13 +193,18 @@ class PreferenceTask(Task[Question]):
             return state.reference
         return cheer(state.messages[0].content, _DEMONSTRATION)
 
-    def _likings(self, answers: Sequence[tuple[Question, str]]) -> list[float]:
-        transcripts = [
-            Transcript((*state.messages, Message(Role.ASSISTANT, text)), (), len(state.messages))
-            for state, text in answers
-        ]
-        likings: list[float] = self.gold_rewards(transcripts).tolist()
-        return likings
+    def _grade(
+        self, gold: RewardSource, answers: Sequence[Said], references: Sequence[Said]
+    ) -> None:
+        """Grade answers, and the references that are not remembered, in one batch."""
+        if len(self._references) > _REMEMBERED:
+            self._references.clear()
+        new = [said for said in dict.fromkeys(references) if said not in self._references]
+        said = [*answers, *new]
+        transcripts = [Transcript(each, (), len(each) - 1) for each in said]
+        likings = gold.score(transcripts).outcome.tolist()
+        self._replied = dict(zip(answers, likings[: len(answers)], strict=True))
+        self._references |= dict(zip(new, likings[len(answers) :], strict=True))
 
     def _next(self, split: str, index: int) -> int:
         """The first index from `index` on whose prompt belongs to `split`."""
@@ -214,6 +236,11 @@ class PreferenceTask(Task[Question]):
         prompt = prompt_at(index)
         reference = cheer(prompt, _REFERENCE)
         return _opening((Message(Role.USER, prompt),), reference, f"cheer/{index}")
+
+
+def _said(state: Question, text: str) -> Said:
+    """The conversation with an answer at its end."""
+    return (*state.messages, Message(Role.ASSISTANT, text))
 
 
 def _open_row(row: Row) -> Opening[Question]:

@@ -169,6 +169,38 @@ def test_a_gold_that_needs_a_whole_batch_is_refused() -> None:
         make_task(WORLD, gold="shuffled")
 
 
+@pytest.mark.parametrize(
+    "gold", ["verifier", "inverted", "gold", "length", "random", "verifier + 0.1*format:o"]
+)
+def test_a_gold_that_grades_by_more_than_texts_is_refused(gold: str) -> None:
+    with pytest.raises(LmgymError, match="has to give a number for the text of an answer alone"):
+        make_task(WORLD, gold=gold)
+
+
+def test_a_step_is_graded_in_one_batch_and_references_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+    original = TasteReward.score
+
+    def watched(self: TasteReward, transcripts: Any) -> Any:
+        sizes.append(len(transcripts))
+        return original(self, transcripts)
+
+    monkeypatch.setattr(TasteReward, "score", watched)
+    task = make_task(WORLD)
+    states = [task.reset(RNG(seed)).state for seed in range(3)]
+    for words in (["a", "b", "c"], ["d", "e", "f"]):
+        task.reply_many(states, words, [RNG(0)] * 3)
+        said = [
+            Transcript((*state.messages, Message(Role.ASSISTANT, text)), (), 1)
+            for state, text in zip(states, [*words[:2], "unfinished"], strict=True)
+        ]
+        expected = original(TasteReward(), said).outcome
+        assert task.gold_rewards(said).tolist() == expected.tolist()
+    assert sizes == [6, 1, 3, 1]
+
+
 # Prompts of a file
 
 
