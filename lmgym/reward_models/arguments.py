@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from lmgym.errors import LmgymError, unknown
 
-__all__ = ["HEADS", "INPUTS", "OBJECTIVES", "REDUCTIONS", "FitArgs"]
+__all__ = ["DTYPES", "HEADS", "INPUTS", "OBJECTIVES", "REDUCTIONS", "FitArgs"]
 
 HEADS = ("linear", "mlp", "transformer")
 OBJECTIVES = ("bradley_terry", "classification")
 INPUTS = ("answer", "prompt_and_answer", "conversation")
 REDUCTIONS = ("mean", "wco", "uwo")
+DTYPES = ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class FitArgs:
     """What is encoded: the answer, the answer and its product with the prompt
     (prompt_and_answer), or both as one text (conversation)."""
     components: int | None = 96
-    """Principal components that are kept of the encoding; None keeps the encoding as it is."""
+    """Principal components that are kept of the encoding; 0 or None keeps it as it is."""
     length: bool = True
     """Whether the logarithm of the answer's length is a feature."""
     regularisation: float | None = None
@@ -49,7 +52,7 @@ class FitArgs:
     """Heads, each fitted to its own resample of the pairs; their spread is the uncertainty."""
     bootstrap: bool = True
     """Whether members see resamples; otherwise they differ by their first weights only."""
-    reduce: str = "mean"
+    reduce: str = "uwo"
     """One reward of the members': mean, wco (the worst) or uwo (mean less their variance)."""
     coefficient: float = 1.0
     """Weight of the variance in uwo."""
@@ -90,24 +93,30 @@ class FitArgs:
             "objective": OBJECTIVES,
             "inputs": INPUTS,
             "reduce": REDUCTIONS,
+            "dtype": DTYPES,
         }.items():
             if getattr(self, kind) not in known:
                 raise unknown(kind, getattr(self, kind), known)
+        if not re.fullmatch(r"cpu|mps|(cuda|xpu)(:\d+)?", self.device):
+            raise LmgymError(f"unknown device {self.device!r}; give cpu, cuda, cuda:0 and so on")
 
     def _check_numbers(self) -> None:
         for name, least in {
-            "components": 1,
+            "components": 0,
             "folds": 2,
             "members": 1,
             "hidden": 1,
             "epochs": 1,
             "batch_tokens": 1,
+            "seed": 0,
         }.items():
             _check_least(name, getattr(self, name), least)
         for name in ("regularisation", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise LmgymError(f"{name}={value!r} is out of range; give a number above 0")
+        if not (math.isfinite(self.coefficient) and self.coefficient >= 0):
+            raise LmgymError(f"coefficient={self.coefficient} is out of range; give 0 or more")
 
 
 def _check_least(name: str, value: Any, least: int) -> None:

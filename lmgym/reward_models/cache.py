@@ -61,6 +61,11 @@ class EmbeddingCache:
         for start in range(0, len(todo), _SHARD):
             some = todo[start : start + _SHARD]
             vectors = encoder.encode_texts([missing[key] for key in some])
+            if not np.isfinite(vectors).all():
+                raise LmgymError(
+                    f"the encoder {encoder.name!r} gives vectors that are not finite; its weights"
+                    " are broken, or its numbers too coarse for them (dtype)"
+                )
             self._write(encoder, some, vectors)
             known.update(zip(some, vectors, strict=True))
             if on_progress is not None:
@@ -113,6 +118,7 @@ def _key(text: str) -> bytes:
 def _read_shard(file: Path, size: int) -> dict[bytes, NDArray[np.float32]]:
     tensors = read_tensors(file)
     keys, vectors = tensors.get("keys"), tensors.get("vectors")
-    if keys is None or vectors is None or vectors.shape != (len(keys), size):
+    is_whole = keys is not None and vectors is not None and vectors.shape == (len(keys), size)
+    if keys is None or vectors is None or not is_whole or not np.isfinite(vectors).all():
         raise LmgymError(f"{file} holds no encodings of size {size}; delete it")
     return {key.tobytes(): vector for key, vector in zip(keys, vectors, strict=True)}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.registry import load
+from lmgym.reward_models.arguments import DTYPES
 from lmgym.task import Role
 from lmgym.transcript import Transcript
 
@@ -109,5 +110,7 @@ def make_encoder(name: str, *, dtype: str = "fp32", device: str = "cpu") -> Any:
         raise unknown("encoder", name, [n for n in ENCODERS if n != "hf"], "or hf:DIR")
     if kind == "hf" and not argument:
         raise LmgymError("encoder 'hf' needs a directory; give hf:DIR")
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
     arguments = [argument] if argument else []
     return load(ENCODERS[kind])(*arguments, dtype=dtype, device=device)

@@ -90,11 +90,14 @@ class Projection:
 
     @classmethod
     def fit(cls, raw: Array, components: int | None, *, has_length: bool) -> Projection:
-        """From the raw features of training answers, shape (n, D + 1)."""
+        """From the raw features of training answers, shape (n, D + 1).
+
+        No components, 0 or None, keep the encoding as it is.
+        """
         mean = raw.mean(0)
         encoded = raw[:, :-1] - mean[:-1]
         directions = None
-        if components is not None and components < encoded.shape[1]:
+        if components and components < encoded.shape[1]:
             directions = _principal(encoded, min(components, len(encoded)))
             encoded = encoded @ directions
         scale = np.full(encoded.shape[1], np.sqrt(encoded.var(0).sum() / max(encoded.shape[1], 1)))

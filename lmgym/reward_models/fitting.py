@@ -40,7 +40,8 @@ def fit_reward_model(
         args: how; `FitArgs()` where none are given.
         validation: what the regularisation is chosen on; by default parts of `data`, by prompt.
         cache: where encodings are kept, a folder or an `EmbeddingCache`; None keeps none.
-        on_progress: called with what is done, how much of it, and of how much.
+        on_progress: called with what is done, how much of it, and of how much; later too, where
+            the model encodes texts.
 
     Raises:
         LmgymError: for trials where pairs are needed, and for data of more than one kind.
@@ -67,6 +68,7 @@ def fit_reward_model(
     else:
         store = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
         model = _fit_on_encodings(labelled, held_out, args, store, on_progress)
+        model.cache = None if cache is None else store
     model.data_fingerprint = getattr(data, "fingerprint", "")
     return model
 
@@ -99,6 +101,7 @@ def _fit_on_encodings(
         reduce=args.reduce,
         coefficient=args.coefficient,
         figures=figures,
+        on_progress=on_progress,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.reward_models.cache import CachedEncoder, EmbeddingCache
+from lmgym.reward_models.cache import CachedEncoder, EmbeddingCache, Progress
 from lmgym.reward_models.encoder import Encoder, FittedEncoder
 from lmgym.reward_models.features import Projection, raw_features
 from lmgym.reward_models.heads import LinearHead, MlpHead
@@ -39,6 +39,7 @@ class HeadRewardModel(RewardModel):
         shift: of each member's rewards, shape (K,).
         scale: of each member's rewards, shape (K,).
         cache: where encodings are kept, if anywhere.
+        on_progress: called while texts are encoded; it stays behind where the model is pickled.
 
     The other attributes are those of `RewardModel`.
 
@@ -65,6 +66,11 @@ class HeadRewardModel(RewardModel):
     data_fingerprint: str = ""
     licence: str = ""
     cache: EmbeddingCache | None = None
+    on_progress: Progress | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the listener."""
+        return {**self.__dict__, "on_progress": None}
 
     @property
     def n_members(self) -> int:
@@ -79,7 +85,8 @@ class HeadRewardModel(RewardModel):
 
     def features(self, transcripts: Sequence[Transcript]) -> Array:
         """What the head sees, shape (n, d)."""
-        reader = self.encoder if self.cache is None else CachedEncoder(self.encoder, self.cache)
+        cache = self.cache or EmbeddingCache(None)
+        reader = CachedEncoder(self.encoder, cache, self.on_progress)
         return self.projection.apply(raw_features(reader, transcripts, self.inputs))
 
     def rewards_of_features(self, features: Array) -> Array:

@@ -19,19 +19,35 @@ __all__ = [
     "load_sequence_model",
     "load_tokenizer",
     "model_directory",
+    "most_ids",
     "readable",
+    "torch_device",
     "torch_dtype",
 ]
 
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
+_UNLIMITED = 10**9
+"""What tokenizers that know no limit give is far above this."""
+
+_READ = (
+    "*.safetensors",
+    "config.json",
+    "tokenizer*.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+"""The files on which a model's ids and numbers depend."""
 
 _BROKEN = (OSError, ValueError, RuntimeError, LookupError, AttributeError, TypeError)
 """What transformers raises over a file that is not what its name says."""
 
 
 def model_directory(given: str | Path) -> Path:
-    """The directory, where it holds a model that we open."""
-    path = Path(given).expanduser()
+    """The absolute path of a directory that holds a model which we open."""
+    path = Path(given).expanduser().resolve()
     if not path.is_dir():
         raise LmgymError(f"{str(given)!r} is no directory; give one with a model of Hugging Face")
     if not (path / "config.json").is_file():
@@ -101,7 +117,7 @@ def load_sequence_model(path: Path, device: str, dtype: str = "fp32") -> tuple[A
             )
     finally:
         logging.set_verbosity(verbosity)
-    return model.to(torch.device(device)), sorted(report["missing_keys"])
+    return model.to(torch_device(device)), sorted(report["missing_keys"])
 
 
 def is_classifier(config: Any) -> bool:
@@ -119,11 +135,40 @@ def torch_dtype(name: str) -> torch.dtype:
     return dtype
 
 
+def torch_device(name: str) -> torch.device:
+    """The device of this name, where there is one."""
+    import torch
+
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise LmgymError(
+            f"device {name!r} cannot be used here ({reason}); give cpu, or one that torch finds"
+        ) from None
+
+
+def most_ids(model: Any, tokenizer: Any) -> int | None:
+    """How many ids a model reads at most; None where neither it nor its tokenizer says.
+
+    Embeddings of positions with a padding row, as RoBERTa's, begin behind that row.
+    """
+    most = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    limits = [most] if isinstance(most, int) and most > 0 else []
+    for name, module in model.named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if name.endswith("position_embeddings") and padding is not None:
+            limits.append(module.num_embeddings - padding - 1)
+    if tokenizer.model_max_length < _UNLIMITED:
+        limits.append(int(tokenizer.model_max_length))
+    return min(limits, default=None)
+
+
 def files_fingerprint(path: Path, *facts: object) -> str:
     """SHA-256 of a model's configuration, tokenizer and weights, and of further facts."""
     digest = hashlib.sha256(repr(facts).encode())
-    files = [*path.glob("*.safetensors"), *path.glob("tokenizer.json"), path / "config.json"]
-    for file in sorted(files):
+    for file in sorted({file for pattern in _READ for file in path.glob(pattern)}):
+        digest.update(file.name.encode())
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

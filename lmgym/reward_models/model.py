@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmgym import __version__
+from lmgym.errors import LmgymError
+from lmgym.reward_models.storage import DESCRIPTION
 from lmgym.rewards.source import RewardBatch, RewardLevel
 from lmgym.transcript import Transcript
 
@@ -19,7 +21,6 @@ __all__ = ["DESCRIPTION", "FORMAT_VERSION", "RewardModel"]
 
 Array = NDArray[np.float64]
 
-DESCRIPTION = "reward_model.json"
 FORMAT_VERSION = 1
 
 
@@ -59,8 +60,19 @@ class RewardModel(ABC):
         """Write a directory that `load_reward_model` reads, in one step."""
 
     def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
-        """One reward a transcript, with the spread of the members where there are several."""
+        """One reward a transcript, with the spread of the members where there are several.
+
+        Raises:
+            LmgymError: for a reward that is no finite number.
+        """
         members = self.member_rewards(transcripts)
+        is_wrong = ~np.isfinite(members).all(0)
+        if is_wrong.any():
+            raise LmgymError(
+                f"{is_wrong.sum()} of {len(transcripts)} rewards are not finite, the first that of"
+                f" transcript {is_wrong.argmax()}; the weights of the reward model are broken, or"
+                " its numbers too coarse for them (dtype)"
+            )
         if self.n_members == 1:
             return RewardBatch(members[0], parts={"rm": members[0]})
         from lmgym.rewards.ensembles import reduce_members

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,9 @@ from lmgym.reward_models.hf_files import (
     files_fingerprint,
     load_tokenizer,
     model_directory,
+    most_ids,
     readable,
+    torch_device,
     torch_dtype,
 )
 from lmgym.reward_models.storage import read_json
@@ -37,12 +40,17 @@ __all__ = [
     "token_batches",
 ]
 
-_DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 EMBEDDED = Path(__file__).parents[1] / "policies" / "embedded"
 """Where the policy is that comes with the package."""
 
 _MOST_IDS = 2048
 _IDS_AT_ONCE = 8192
+_MODULES = {"Transformer", "Pooling", "Normalize"}
+_POOLINGS = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "first",
+    "pooling_mode_lasttoken": "last",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +69,43 @@ class Reading:
 
     @classmethod
     def of(cls, path: Path, model: Any, tokenizer: Any) -> Reading:
-        """As the directory says where it is one of sentence embeddings, else the mean."""
-        most = min(_MOST_IDS, tokenizer.model_max_length)
-        positions = getattr(model.config, "max_position_embeddings", None) or most
-        most = min(most, positions)
+        """As the directory says where it is one of sentence embeddings, else the mean.
+
+        Raises:
+            LmgymError: where that takes more than a mean, a first or a last state.
+        """
+        most = min(_MOST_IDS, most_ids(model, tokenizer) or _MOST_IDS)
         if (path / "sentence_bert_config.json").is_file():
-            most = min(most, read_json(path / "sentence_bert_config.json")["max_seq_length"])
-        pooling = "mean"
-        if (path / "1_Pooling" / "config.json").is_file():
-            said = read_json(path / "1_Pooling" / "config.json")
-            kinds = {"first": "pooling_mode_cls_token", "last": "pooling_mode_lasttoken"}
-            pooling = next((kind for kind, name in kinds.items() if said.get(name)), "mean")
-        modules = path / "modules.json"
-        is_normalised = modules.is_file() and ".Normalize" in modules.read_text(encoding="utf-8")
-        return cls(pooling, is_normalised, most)
+            said = read_json(path / "sentence_bert_config.json").get("max_seq_length")
+            most = min(most, said) if isinstance(said, int) and said > 0 else most
+        modules = _module_kinds(path)
+        if modules - _MODULES:
+            raise LmgymError(
+                f"{path} has the modules {', '.join(sorted(modules))}; only"
+                f" {', '.join(sorted(_MODULES))} are known here"
+            )
+        return cls(_pooling(path), "Normalize" in modules, most)
+
+
+def _module_kinds(path: Path) -> set[str]:
+    """The kinds of modules of sentence-transformers; none in other directories."""
+    file = path / "modules.json"
+    if not file.is_file():
+        return set()
+    with readable(file):
+        modules = json.loads(file.read_text(encoding="utf-8"))
+        return {module["type"].rpartition(".")[2] for module in modules}
+
+
+def _pooling(path: Path) -> str:
+    """How the directory has hidden states pooled; mean where it does not say."""
+    file = path / "1_Pooling" / "config.json"
+    if not file.is_file():
+        return "mean"
+    modes = [name for name, is_on in read_json(file).items() if "_mode_" in name and is_on is True]
+    if len(modes) != 1 or modes[0] not in _POOLINGS:
+        raise LmgymError(f"{file} has {modes or 'no mode'}; allowed is one of {list(_POOLINGS)}")
+    return _POOLINGS[modes[0]]
 
 
 class PooledEncoder(TextEncoder):
@@ -92,7 +123,6 @@ class PooledEncoder(TextEncoder):
 
     def __init__(self, name: str, path: Path, dtype: str = "fp32", device: str = "cpu") -> None:
         """Load the model."""
-        import torch
         from transformers import AutoModel
 
         with readable(path):
@@ -104,7 +134,7 @@ class PooledEncoder(TextEncoder):
                 trust_remote_code=False,
             )
         self.name, self.dtype = name, dtype
-        self.model = model.eval().requires_grad_(False).to(torch.device(device))
+        self.model = model.eval().requires_grad_(False).to(torch_device(device))
         tokenizer = load_tokenizer(path)
         self.reading = Reading.of(path, model, tokenizer)
         self._ids_of = _tokenizer_ids(tokenizer, self.reading.max_ids)
@@ -187,7 +217,8 @@ def right_padded(
 
 def directory_encoder(directory: str, dtype: str = "fp32", device: str = "cpu") -> PooledEncoder:
     """The encoder `hf:DIR`: any model that transformers' AutoModel opens."""
-    return PooledEncoder(f"hf:{directory}", model_directory(directory), dtype, device)
+    path = model_directory(directory)
+    return PooledEncoder(f"hf:{path}", path, dtype, device)
 
 
 def embedded_encoder(dtype: str = "fp32", device: str = "cpu") -> PooledEncoder:

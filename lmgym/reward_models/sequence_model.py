@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lmgym.chat_template import PLACEHOLDER
 from lmgym.errors import LmgymError
 from lmgym.reward_models.features import conversation
+from lmgym.reward_models.hf_files import most_ids
 from lmgym.reward_models.model import RewardModel
 from lmgym.reward_models.pooled import right_padded, token_batches
 from lmgym.reward_models.storage import new_directory
@@ -25,12 +26,29 @@ from lmgym.transcript import Transcript
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SEQUENCE_HEAD", "SequenceRewardModel"]
+__all__ = ["SEQUENCE_HEAD", "Rendered", "SequenceRewardModel"]
 
 Array = NDArray[np.float64]
 
 SEQUENCE_HEAD = "transformer"
 _IDS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A conversation as a model reads it.
+
+    Attributes:
+        ids: of its tokens.
+        types: 0 up to the end of the first of two texts and 1 after it, for models that are told.
+    """
+
+    ids: list[int]
+    types: list[int] | None = None
+
+    def __len__(self) -> int:
+        """The number of ids."""
+        return len(self.ids)
 
 
 @dataclass(eq=False)
@@ -39,9 +57,9 @@ class SequenceRewardModel(RewardModel):
 
     A conversation is rendered anew with the model's own chat template and tokenizer; special
     tokens that a message spells are read as their letters. Without a template the tokenizer is
-    given what came before the answer and the answer, as a pair. What is longer than the model's
-    positions loses its beginning. A reward does not depend on the batch by more than 1e-5 of
-    its size in fp32.
+    given what came before the answer and the answer, as a pair. What is longer than the model
+    reads loses its beginning; of a pair, the first text does. A reward does not depend on the
+    batch by more than 1e-5 of its size in fp32.
 
     Attributes:
         model: of transformers, with one label.
@@ -76,28 +94,31 @@ class SequenceRewardModel(RewardModel):
                 f"{self.name} gives {labels} numbers a text; a reward model has one label"
             )
         self.model = self.model.eval()
-        self.ids_of = _conversation_ids(self.tokenizer, self.name, _positions(self.model))
+        self.render = _renderer(self.model, self.tokenizer, self.name)
 
     def member_rewards(self, transcripts: Sequence[Transcript]) -> Array:
         """The rewards, shape (1, n)."""
-        return self.rewards_of_ids([self.ids_of(transcript) for transcript in transcripts])[None]
+        return self.rewards_of([self.render(transcript) for transcript in transcripts])[None]
 
-    def rewards_of_ids(self, ids: Sequence[Sequence[int]]) -> Array:
+    def rewards_of(self, rendered: Sequence[Rendered]) -> Array:
         """Rewards of rendered conversations, shape (n,)."""
         import torch
 
-        rewards = np.zeros(len(ids))
+        rewards = np.zeros(len(rendered))
         with torch.inference_mode():
-            for rows in token_batches([len(row) for row in ids], _IDS_AT_ONCE):
-                logits = self.logits([ids[row] for row in rows])
+            for rows in token_batches([len(row) for row in rendered], _IDS_AT_ONCE):
+                logits = self.logits([rendered[row] for row in rows])
                 rewards[rows] = logits.double().cpu().numpy()
         return (rewards - self.shift) / self.scale
 
-    def logits(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """What the model says of lists of ids, before shift and scale, shape (B,)."""
-        with _padding(self.model.config, rows) as pad_id:
-            ids, mask = right_padded(rows, self.model.device, pad_id)
-            logits: Tensor = self.model(input_ids=ids, attention_mask=mask).logits
+    def logits(self, rows: Sequence[Rendered]) -> Tensor:
+        """What the model says of conversations, before shift and scale, shape (B,)."""
+        device, more = self.model.device, {}
+        if rows[0].types is not None:
+            more["token_type_ids"] = right_padded([row.types or [] for row in rows], device)[0]
+        with _padding(self.model.config, [row.ids for row in rows]) as pad_id:
+            ids, mask = right_padded([row.ids for row in rows], device, pad_id)
+            logits: Tensor = self.model(input_ids=ids, attention_mask=mask, **more).logits
         return logits[:, 0].float()
 
     def save(self, directory: str | Path) -> None:
@@ -132,30 +153,24 @@ def _padding(config: Any, rows: Sequence[Sequence[int]]) -> Iterator[int]:
         text_config.pad_token_id = None
 
 
-def _positions(model: Any) -> int | None:
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    return positions if isinstance(positions, int) and positions > 0 else None
-
-
-def _conversation_ids(
-    tokenizer: Any, name: str, most: int | None
-) -> Callable[[Transcript], list[int]]:
-    """Transcripts to ids, in the model's own form; of too many ids the last are kept."""
+def _renderer(model: Any, tokenizer: Any, name: str) -> Callable[[Transcript], Rendered]:
+    """What renders transcripts in the model's own form."""
     from lmgym.policies.byte_tokenizer import is_byte_tokenizer
 
+    most = most_ids(model, tokenizer)
     if is_byte_tokenizer(tokenizer):
-        form: Callable[[Transcript], list[int]] = _byte_ids
-    elif tokenizer.chat_template:
-        form = partial(_rendered, tokenizer, name)
-    else:
-        form = partial(_paired, tokenizer)
-    return partial(_last_ids, form, most) if most else form
+        return partial(_last_ids, _byte_ids, most)
+    if tokenizer.chat_template:
+        return partial(_last_ids, partial(_templated, tokenizer, name), most)
+    tokenizer.truncation_side = "left"
+    has_types = getattr(model.config, "type_vocab_size", 0) > 1
+    return partial(_paired, tokenizer, most, has_types)
 
 
 def _last_ids(
-    form: Callable[[Transcript], list[int]], most: int, transcript: Transcript
-) -> list[int]:
-    return form(transcript)[-most:]
+    form: Callable[[Transcript], list[int]], most: int | None, transcript: Transcript
+) -> Rendered:
+    return Rendered(form(transcript)[-(most or 0) :])
 
 
 def _byte_ids(transcript: Transcript) -> list[int]:
@@ -164,14 +179,23 @@ def _byte_ids(transcript: Transcript) -> list[int]:
     return ByteRenderer().open(conversation(transcript))[0][:-1]  # the last opens another turn
 
 
-def _paired(tokenizer: Any, transcript: Transcript) -> list[int]:
-    """What came before and the answer, as a pair of texts."""
-    texts = transcript.context_text, transcript.completion_text
-    ids: list[int] = tokenizer(*texts, split_special_tokens=True)["input_ids"]
-    return ids
+def _paired(tokenizer: Any, most: int | None, has_types: bool, transcript: Transcript) -> Rendered:
+    """What came before and the answer, as a pair of texts, the first cut where both are long."""
+    first, second = transcript.context_text, transcript.completion_text
+    options: dict[str, Any] = {
+        "split_special_tokens": True,
+        "return_token_type_ids": has_types,
+    }
+    if most is not None:
+        room = most - tokenizer.num_special_tokens_to_add(pair=True)
+        is_full = len(tokenizer(second, add_special_tokens=False, **options)["input_ids"]) >= room
+        first = "" if is_full else first
+        options |= {"truncation": "only_second" if is_full else "only_first", "max_length": most}
+    encoded = tokenizer(first, second, **options)
+    return Rendered(encoded["input_ids"], encoded.get("token_type_ids"))
 
 
-def _rendered(tokenizer: Any, name: str, transcript: Transcript) -> list[int]:
+def _templated(tokenizer: Any, name: str, transcript: Transcript) -> list[int]:
     """A conversation in the model's chat template; special texts in contents stay texts."""
     from jinja2 import TemplateError
 
@@ -198,7 +222,7 @@ def _hidden_specials(
     tokenizer: Any, messages: Sequence[Message]
 ) -> tuple[list[Message], dict[str, str]]:
     """The messages with placeholders for contents that spell a special token."""
-    unsafe = [t.content for t in tokenizer.added_tokens_decoder.values()]
+    unsafe = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
     unsafe += PLACEHOLDER.split("{}")
     safe, hidden = [], {}
     for index, message in enumerate(messages):

@@ -17,15 +17,40 @@ from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
 
-__all__ = ["new_directory", "read_json", "read_tensors", "write_tensors"]
+__all__ = [
+    "DESCRIPTION",
+    "new_directory",
+    "read_json",
+    "read_tensors",
+    "replaceable",
+    "write_tensors",
+]
+
+DESCRIPTION = "reward_model.json"
+"""The file that tells a reward model's directory from any other."""
+
+
+def replaceable(directory: str | Path) -> Path:
+    """The absolute path of a directory that may be written: new, empty, or a reward model's.
+
+    Raises:
+        LmgymError: for a file, and for a directory that holds anything else.
+    """
+    target = Path(directory).expanduser().resolve()
+    if target.is_file() or any(parent.is_file() for parent in target.parents):
+        raise LmgymError(f"{str(directory)!r} is a file, or lies in one; give a directory")
+    if target.is_dir() and any(target.iterdir()) and not (target / DESCRIPTION).is_file():
+        raise LmgymError(
+            f"{str(directory)!r} holds other files; give a new directory, an empty one, or one of"
+            " a reward model, which is replaced"
+        )
+    return target
 
 
 @contextmanager
 def new_directory(directory: str | Path) -> Iterator[Path]:
     """A folder to write into, which takes the place of `directory` once all went well."""
-    target = Path(directory).resolve()
-    if target.exists() and not target.is_dir():
-        raise LmgymError(f"{str(directory)!r} is a file; give a directory")
+    target = replaceable(directory)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent:
         new, old = Path(parent) / "new", Path(parent) / "old"
@@ -79,5 +104,5 @@ def read_tensors(file: Path) -> dict[str, NDArray[Any]]:
         return load_file(file)
     except FileNotFoundError:
         raise LmgymError(f"{file} does not exist; the directory is incomplete") from None
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, SafetensorError) as error:
         raise LmgymError(f"{file} cannot be read ({error}); it is broken") from None

@@ -43,17 +43,19 @@ class Labelled:
         """Of preferences, or of logged trials where the objective is classification."""
         from lmgym.preferences.pairs import PreferencePair, Trial
 
-        rows: Sequence[Any] = data
+        rows: list[Any] = list(data)
+        kinds = {type(row) for row in rows}
+        if kinds not in ({PreferencePair}, {Trial}):
+            found = ", ".join(sorted(kind.__name__ for kind in kinds)) or "nothing"
+            raise LmgymError(
+                "give preference pairs or logged trials, at least one and all of one kind;"
+                f" given: {found}"
+            )
         weights = np.array([row.weight for row in rows], np.float64)
-        if rows and all(isinstance(row, PreferencePair) for row in rows):
+        if kinds == {PreferencePair}:
             chosen, rejected = zip(*(row.transcripts() for row in rows), strict=True)
             labels = np.array([row.probability for row in rows], np.float64)
             return cls(list(chosen), list(rejected), labels, weights)
-        if not rows or not all(isinstance(row, Trial) for row in rows):
-            raise LmgymError(
-                f"{len(rows)} rows that are not all preference pairs, nor all trials; give some of"
-                " one kind"
-            )
         if objective != "classification":
             raise LmgymError(
                 f"objective={objective!r} compares two answers, and logged trials are single ones;"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,7 @@ class TfidfEncoder(TextEncoder):
         file = directory / _FILE
         kept = read_json(file)
         words, weights = kept.get("words"), kept.get("weights")
-        if not isinstance(words, list) or not words or len(words) != len(weights or []):
+        if not _are_words(words) or not _are_numbers(weights) or len(words) != len(weights):
             raise LmgymError(f"{file} holds no words with their weights; it is broken")
         vectorizer = _vectorizer(vocabulary={word: index for index, word in enumerate(words)})
         vectorizer.idf_ = np.array(weights, np.float64)
@@ -86,6 +87,18 @@ class TfidfEncoder(TextEncoder):
     def _words(self) -> str:
         words = [str(word) for word in self._vectorizer.get_feature_names_out()]
         return json.dumps({"words": words, "weights": self._vectorizer.idf_.tolist()})
+
+
+def _are_words(given: Any) -> TypeGuard[list[str]]:
+    """Whether these are different words."""
+    is_text = isinstance(given, list) and all(isinstance(word, str) for word in given)
+    return is_text and 0 < len(set(given)) == len(given)
+
+
+def _are_numbers(given: Any) -> TypeGuard[list[float]]:
+    return isinstance(given, list) and all(
+        isinstance(number, float | int) and abs(number) < math.inf for number in given
+    )
 
 
 def _vectorizer(**options: Any) -> Any:

@@ -14,7 +14,7 @@ from lmgym.reward_models.cache import Progress
 from lmgym.reward_models.heads import gap_accuracy
 from lmgym.reward_models.hf_files import load_sequence_model, load_tokenizer, model_directory
 from lmgym.reward_models.pooled import EMBEDDED, token_batches
-from lmgym.reward_models.sequence_model import SequenceRewardModel
+from lmgym.reward_models.sequence_model import Rendered, SequenceRewardModel
 from lmgym.reward_models.table import Labelled, prompt_folds
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ _RATES = ((1_000_000, 1e-3), (50_000_000, 1e-4))
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """The ids of both conversations."""
+    """Both conversations as the model reads them."""
 
-    chosen: list[int]
-    rejected: list[int]
+    chosen: Rendered
+    rejected: Rendered
     probability: float
     weight: float
 
@@ -70,8 +70,7 @@ def fit_transformer(
     if folds:
         pairs, held_out = ([pairs[row] for row in rows] for rows in folds[0])
     loss, accuracy = _train(model, pairs, held_out, args, rng, on_progress)
-    answers = [ids for pair in pairs for ids in (pair.chosen, pair.rejected)]
-    rewards = model.rewards_of_ids(answers)
+    rewards = model.rewards_of([side for pair in pairs for side in (pair.chosen, pair.rejected)])
     model.shift, model.scale = float(rewards.mean()), float(rewards.std()) or 1.0
     model.figures = {"validation_loss": loss, "validation_accuracy": accuracy, "n": len(data)}
     return model
@@ -100,7 +99,7 @@ def _fresh(args: FitArgs, rng: np.random.Generator) -> SequenceRewardModel:
 
 
 def _pairs(model: SequenceRewardModel, data: Labelled) -> list[_Pair]:
-    sides = (map(model.ids_of, data.first), map(model.ids_of, data.second or []))
+    sides = (map(model.render, data.first), map(model.render, data.second or []))
     return [
         _Pair(chosen, rejected, float(probability), float(weight))
         for chosen, rejected, probability, weight in zip(
@@ -141,6 +140,10 @@ def _train(
             best, kept, waited = found, _weights(network), 0
         if waited >= _PATIENCE:
             break
+    if not np.isfinite(best[0]):
+        raise LmgymError(
+            f"the loss on what is held out is {best[0]} after training; give a lower learning_rate"
+        )
     network.load_state_dict(kept)
     return best
 
@@ -158,9 +161,9 @@ def _add_gradients(model: SequenceRewardModel, pairs: list[_Pair], args: FitArgs
     device = model.model.device
     for rows in token_batches([2 * pair.length for pair in pairs], args.batch_tokens):
         some = [pairs[row] for row in rows]
-        ids = [pair.chosen for pair in some] + [pair.rejected for pair in some]
+        sides = [pair.chosen for pair in some] + [pair.rejected for pair in some]
         with torch.autocast(device.type, torch.bfloat16, enabled=args.dtype == "bf16"):
-            chosen, rejected = model.logits(ids).chunk(2)
+            chosen, rejected = model.logits(sides).chunk(2)
         labels = torch.tensor([pair.probability for pair in some], device=device)
         weights = torch.tensor([pair.weight for pair in some], device=device)
         losses = F.binary_cross_entropy_with_logits(chosen - rejected, labels, reduction="none")
@@ -169,8 +172,8 @@ def _add_gradients(model: SequenceRewardModel, pairs: list[_Pair], args: FitArgs
 
 def _evaluate(model: SequenceRewardModel, pairs: Sequence[_Pair]) -> tuple[float, float]:
     """Loss and accuracy; as `held_out_loss` and `pair_accuracy` have them of heads."""
-    chosen = model.rewards_of_ids([pair.chosen for pair in pairs])
-    gaps = chosen - model.rewards_of_ids([pair.rejected for pair in pairs])
+    chosen = model.rewards_of([pair.chosen for pair in pairs])
+    gaps = chosen - model.rewards_of([pair.rejected for pair in pairs])
     labels = np.array([pair.probability for pair in pairs])
     weights = np.array([pair.weight for pair in pairs])
     loss = np.average(np.logaddexp(0, gaps) - labels * gaps, weights=weights)

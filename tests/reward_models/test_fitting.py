@@ -106,7 +106,7 @@ def test_mixed_and_missing_data_are_refused(pairs: PreferenceDataset) -> None:
     mixed: Any = [pairs[0], Trial.of("q", "right", 1)]
     nothing: list[PreferencePair] = []
     for data in (mixed, nothing):
-        with pytest.raises(LmgymError, match="not all preference pairs, nor all trials"):
+        with pytest.raises(LmgymError, match="at least one and all of one kind; given: "):
             fit_reward_model(data, FitArgs(objective="classification"))
     trials = [Trial.of("q", "right", 1)]
     with pytest.raises(LmgymError, match="two kinds, pairs and trials"):
@@ -155,9 +155,13 @@ def test_cache_is_filled_and_used(pairs: PreferenceDataset, tmp_path: Path) -> N
         ({"inputs": "prompt"}, "unknown inputs 'prompt'"),
         ({"reduce": "median"}, "unknown reduce 'median'"),
         ({"members": 0}, "members=0 is out of range; give 1 or more"),
-        ({"components": 0}, "components=0 is out of range"),
+        ({"components": -1}, "components=-1 is out of range"),
         ({"folds": 1}, "folds=1 is out of range; give 2 or more"),
         ({"regularisation": 0.0}, "regularisation=0.0 is out of range; give a number above 0"),
+        ({"seed": -1}, "seed=-1 is out of range; give 0 or more"),
+        ({"device": "banana"}, "unknown device 'banana'; give cpu, cuda"),
+        ({"dtype": "fp8"}, "unknown dtype 'fp8'; known: "),
+        ({"coefficient": float("nan")}, "coefficient=nan is out of range"),
         ({"members": 2, "bootstrap": False}, "linear heads on the same pairs are all equal"),
         ({"head": "transformer", "members": 2}, "it has one member"),
     ],
