@@ -27,7 +27,7 @@ from lmgym.task import Task
 from lmgym.training.arguments import LearnerArgs, Range
 from lmgym.training.session import TrainingSession
 
-from .grpo import frozen_copy
+from .grpo import distance_metrics, frozen_copy
 from .sft import supervised_step
 
 if TYPE_CHECKING:
@@ -208,8 +208,7 @@ def _distance(batch: RolloutBatch, start: LanguagePolicy, args: BestOfNArgs) -> 
     found = sequence_kl(
         batch.transcripts, start, temperature=args.temperature, micro_tokens=args.micro_tokens
     )
-    kl = float(found.k1.mean())
-    return {"reference_kl": kl, "reference_kl_sqrt": math.sqrt(max(0.0, kl))}
+    return distance_metrics(float(found.k1.mean()))
 
 
 def _selected(batch: RolloutBatch, rows: NDArray[np.int64]) -> RolloutBatch:

@@ -30,7 +30,7 @@ from lmgym.training.batches import Batch, batch_transcripts, split_by_tokens, ta
 from lmgym.training.losses import LossKind, LossStats, global_normalizer, merge_stats, policy_loss
 from lmgym.training.session import TrainingSession, require_finite
 
-__all__ = ["GRPOArgs", "GRPOLearner", "frozen_copy", "train"]
+__all__ = ["GRPOArgs", "GRPOLearner", "distance_metrics", "frozen_copy", "train"]
 
 
 @dataclass(frozen=True)
@@ -149,14 +149,19 @@ class GRPOLearner:
         groups = torch.tensor([t.group_id for t in rollouts.transcripts])
         scored = torch.tensor(rollouts.scored)
         per_episode = group_advantages(rewards, groups, scale=self.args.scale, scored=scored)
-        signal = float((per_episode != 0).float().mean())
-        if signal == 0.0:
-            return {"signal": 0.0}
+        metrics = {"signal": float((per_episode != 0).float().mean())}
         kept = [t for t, is_scored in zip(rollouts.transcripts, scored, strict=True) if is_scored]
+        if not kept:
+            return metrics
         batch = batch_transcripts(kept, self.policy.renderer.pad_id, self.policy.device)
+        reference = None if self.reference is None else self._logprobs(self.reference, batch)
+        if reference is not None:
+            apart = (batch.target_logprobs - reference) * batch.target_mask
+            metrics |= distance_metrics(float(apart.sum()) / len(kept))
+        if metrics["signal"] == 0.0:
+            return metrics
         advantages = per_episode[scored].to(batch.ids.device)[batch.transcript]
         old = self._logprobs(self.policy, batch) if self._is_off_policy else None
-        reference = None if self.reference is None else self._logprobs(self.reference, batch)
         steps = [
             self._optimize(batch, rows, advantages, old, reference, update)
             for rows in self._minibatches(batch)
@@ -164,12 +169,7 @@ class GRPOLearner:
         self.policy.version += 1
         drawn = batch.target_logprobs[batch.target_mask > 0]
         entropy = float(-drawn.mean())  # of the sampled ids: an unbiased estimate
-        metrics = {"signal": signal, "entropy": entropy, **_mean([s for s in steps if s])}
-        if reference is not None:
-            apart = (batch.target_logprobs - reference) * batch.target_mask
-            kl = float(apart.sum()) / len(kept)  # k1 of whole answers: unbiased, may be below 0
-            metrics |= {"reference_kl": kl, "reference_kl_sqrt": math.sqrt(max(0.0, kl))}
-        return metrics
+        return metrics | {"entropy": entropy, **_mean([s for s in steps if s])}
 
     def _penalised(self, rollouts: RolloutBatch) -> RolloutBatch:
         """The rollouts less the KL penalty, where it stands in the reward."""
@@ -261,6 +261,11 @@ class GRPOLearner:
 def frozen_copy(policy: LanguagePolicy) -> LanguagePolicy:
     """A policy of the same weights, which nothing trains."""
     return LanguagePolicy(copy.deepcopy(policy.model).requires_grad_(False), policy.renderer)
+
+
+def distance_metrics(kl: float) -> dict[str, float]:
+    """What is logged of a k1 estimate of whole answers: unbiased, so that it may be below 0."""
+    return {"reference_kl": kl, "reference_kl_sqrt": math.sqrt(max(0.0, kl))}
 
 
 def _mean(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:

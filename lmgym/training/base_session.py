@@ -2,6 +2,10 @@
 
 It measures the test split before and after, validates, keeps the best checkpoint, logs, shows
 progress and stops in time. Subclasses say what is measured, saved and taken back.
+
+The best checkpoint is the one of the highest accuracy on validation; where learning is paid
+something other than verdicts, it is the one of the highest mean reward there, so that no ground
+truth decides that the learner is not to know.
 """
 
 from __future__ import annotations
@@ -21,13 +25,20 @@ from rich.progress import Progress
 
 from lmgym.episode import Episode
 from lmgym.evaluation import Collector, Evaluation, evaluate
+from lmgym.rewards.schedule import RewardSchedule
+from lmgym.rewards.source import VerdictSource
+from lmgym.task import Task, Verdict
 from lmgym.training.arguments import LearnerArgs
 from lmgym.training.presets import default_batch_size, default_limits
 from lmgym.training.progress import Sample, TrainingDisplay
 from lmgym.training.report import print_comparison
 from lmgym.training.runs import RECORD_FILE, Interrupt, RunFolder
+from lmgym.training.uncertainty import mean_interval
 
-__all__ = ["BaseSession", "check_splits"]
+__all__ = ["BaseSession", "check_splits", "judges"]
+
+_SHARES = ("greedy", "pass@1")
+_PROBLEMS = 64
 
 
 class BaseSession(ABC):
@@ -89,6 +100,22 @@ class BaseSession(ABC):
         return True
 
     @property
+    def _schedule(self) -> RewardSchedule:
+        """What learning is paid by."""
+        return RewardSchedule(None)
+
+    @property
+    def _is_judged(self) -> bool:
+        """Whether the world says which answers are right."""
+        return True
+
+    @property
+    def _is_paid_by_more(self) -> bool:
+        """Whether learning is paid something other than verdicts."""
+        source = self._schedule.source
+        return source is not None and not isinstance(source, VerdictSource)
+
+    @property
     def _validation_split(self) -> str:
         """What checkpoints are chosen by."""
         return "validation"
@@ -98,8 +125,12 @@ class BaseSession(ABC):
         return {}
 
     def _is_better(self, score: float) -> bool:
-        """Whether a checkpoint of this score takes the place of the best so far."""
-        return score > self._best
+        """Whether a checkpoint of this score takes the place of the best so far.
+
+        Where verdicts don't decide, of equals the later one does: it has seen more.
+        """
+        is_by_verdict = self._is_judged and not self._is_paid_by_more
+        return score > self._best or (score == self._best and not is_by_verdict)
 
     def __enter__(self) -> Self:
         """Measure the test split, validate, and start the clock."""
@@ -108,11 +139,10 @@ class BaseSession(ABC):
             stack.callback(self.run.close)
             stack.enter_context(self._interrupt)
             with self._told():
-                before = self._evaluate("test")
-                self._figures["before"] = before.as_dict()
+                before = self._figures["before"] = self._figures_of(self._evaluate("test"))
                 self._validate()
-            self._display.print(f"before, on {before.n} test problems: greedy {before.greedy:.1%}")
-            if before.greedy == 0 and not before.pass_at_1:
+            self._display.print(f"before, on {before['n']} test problems: {_in_short(before)}")
+            if self._is_judged and not any(before.get(name) for name in _SHARES):
                 self._display.print("nothing is right yet: a verified reward may have no signal")
             stack.enter_context(self._display)
             self._stack = stack.pop_all()
@@ -176,14 +206,15 @@ class BaseSession(ABC):
             self.run.log(self._n_updates, {**self._validation, "seconds": self._seconds})
         best = self.run.path / "best"
         self._take_back(best)
-        before, after = self._figures["before"], self._evaluate("test").as_dict()
+        before, after = self._figures["before"], self._figures_of(self._evaluate("test"))
         self._figures |= {"after": after, **self._further_figures()}
         self._record("finished")
         self.run.plot_curve(before=before, after=after)
         title = f"{self.run.env}, test split, {self._n_updates} updates in {self._seconds:.0f} s"
         print_comparison(before, after, title, self._display.console)
         self.say(f"stopped after {self._n_updates} updates: {self._stopped}")
-        self.say(f"checkpoint {best}, curve {self.run.path / 'curve.png'}")
+        chosen = ", best by its mean reward on validation" if self._is_paid_by_more else ""
+        self.say(f"checkpoint {best}{chosen}, curve {self.run.path / 'curve.png'}")
 
     def _reason_to_stop(self) -> str | None:
         args = self.args
@@ -207,17 +238,32 @@ class BaseSession(ABC):
             raise
 
     def _validate(self) -> None:
-        found = self._evaluate(self._validation_split)
-        shares = {"validation/greedy": found.greedy}
-        if found.pass_at_1 is not None:
-            shares["validation/pass@1"] = found.pass_at_1
-        self._validation = shares
+        found = self._figures_of(self._evaluate(self._validation_split))
+        shares = [found[name] for name in _SHARES if name in found]
+        measured = (*_SHARES, "reward", "gold_reward") if self._is_paid_by_more else _SHARES
+        self._validation = {f"validation/{k}": found[k] for k in measured if k in found}
         self._validated = self._n_updates
-        self._hits = self._hits + 1 if min(shares.values()) >= self.args.target else 0
-        if self._is_better(sum(shares.values())):
-            self._best = sum(shares.values())
-            self._figures["best"] = {"update": self._n_updates, **shares}
+        self._hits = self._hits + 1 if shares and min(shares) >= self.args.target else 0
+        score = found.get("reward", -math.inf) if self._is_paid_by_more else sum(shares)
+        if self._is_better(score):
+            self._best = score
+            self._figures["best"] = {"update": self._n_updates, **self._validation}
             self._save(self.run.path / "best")
+
+    def _figures_of(self, found: Evaluation) -> dict[str, Any]:
+        """The figures of an evaluation, and what its greedy answers are paid besides verdicts."""
+        figures = found.as_dict()
+        if not self._is_judged:
+            figures = {k: v for k, v in figures.items() if not k.startswith(_SHARES)}
+        if self._is_paid_by_more:
+            payments = self._schedule.pay(found.transcripts)
+            rewards = [payment.reward for payment in payments if payment.is_scored]
+            if rewards:
+                mean = mean_interval(rewards)
+                figures |= {"reward": mean.mean, "unscored": 1 - len(rewards) / len(payments)}
+                if math.isfinite(mean.low):
+                    figures["reward_interval"] = [mean.low, mean.high]
+        return figures
 
     def _evaluate(self, split: str) -> Evaluation:
         is_test = split == "test"
@@ -265,6 +311,19 @@ def check_splits(episode: Episode) -> None:
     """Raise where a split has no problems, or a prompt does not fit."""
     for split in ("train", "validation", "test"):
         episode.reset(np.random.default_rng(0), split=split)
+
+
+def judges(task: Task[Any]) -> bool:
+    """Whether a world says what is right: whether an empty answer to some problem is judged."""
+    rng = np.random.default_rng(0)
+    states = (task.reset(rng).state for _ in range(_PROBLEMS))
+    return any(task.reply(state, "", rng).verdict is not Verdict.ENDED for state in states)
+
+
+def _in_short(figures: Mapping[str, Any]) -> str:
+    """What an evaluation found, in short."""
+    shown = {"greedy": "greedy {:.1%}", "reward": "reward {:.3f}", "gold_reward": "gold {:.3f}"}
+    return ", ".join(form.format(figures[k]) for k, form in shown.items() if k in figures)
 
 
 def _status(error: BaseException | None) -> str:

@@ -11,9 +11,13 @@ from lmgym.errors import LmgymError
 
 __all__ = ["draw_curve"]
 
-_MAIN = (
+_SHARES = (
     ("validation/greedy", "greedy", "#1f5fa8"),
     ("validation/pass@1", "sampled", "#d9822b"),
+)
+_REWARDS = (
+    ("validation/reward", "reward", "#3a7d44"),
+    ("validation/gold_reward", "gold reward", "#d9822b"),
 )
 _PANELS = (
     ("reward", "reward", "#3a7d44"),
@@ -35,15 +39,17 @@ def draw_curve(
     """Draw accuracy against seconds, and small panels of reward, entropy and length, as a PNG.
 
     Rows without a metric are left out of its line. Known metrics are `validation/greedy` and
-    `validation/pass@1` (main panel), `reward`, `entropy` and `completion_length`; the panels show
-    each update faintly and an exponential mean of them.
+    `validation/pass@1` (main panel), in whose place `validation/reward` and
+    `validation/gold_reward` are drawn where they are logged, and `reward`, `entropy` and
+    `completion_length`; the panels show each update faintly and an exponential mean of them.
 
     Args:
         metrics: rows of `metrics.jsonl`, each with "seconds".
         path: the PNG to write; its folder is made.
         title: above the picture.
         before: evaluation on the test split before training, marked at the left edge: "greedy"
-            and "pass@1", each with "..._interval", a low and a high end.
+            and "pass@1", or "reward" and "gold_reward", each with "..._interval", a low and a high
+            end.
         after: the same after training, marked at the right edge.
     """
     try:
@@ -72,15 +78,17 @@ def _draw_main(
     after: Mapping[str, Any] | None,
 ) -> None:
     end = max((row["seconds"] for row in metrics), default=1.0) or 1.0
-    for name, label, color in _MAIN:
+    is_paid = any("validation/reward" in row for row in metrics)
+    for name, label, color in _REWARDS if is_paid else _SHARES:
         seconds, values = _series(metrics, name)
         if values:
             axes.plot(seconds, values, "-o", ms=3.5, lw=1.8, color=color, label=label)
         key = name.removeprefix("validation/")
         for evaluation, x, when in ((before, 0.0, "before"), (after, end, "after")):
             _mark(axes, evaluation, key, x, color, f"{label}, test {when}")
-    _finish(axes, "seconds of training", "accuracy (validation)")
-    axes.set_ylim(-0.02, 1.02)
+    _finish(axes, "seconds of training", f"{'reward' if is_paid else 'accuracy'} (validation)")
+    if not is_paid:
+        axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(-0.03 * end, 1.03 * end)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="best", fontsize=9, frameon=True, framealpha=0.9, edgecolor="none")

@@ -28,6 +28,7 @@ _SHOWN: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("accuracy", "accuracy", "{:.1%}".format),
     ("validation/greedy", "validation greedy", "{:.1%}".format),
     ("validation/pass@1", "sampled", "{:.1%}".format),
+    ("validation/reward", "validation reward", "{:.3f}".format),
     ("entropy", "entropy", "{:.3f}".format),
     ("completion_length", "length", "{:.1f}".format),
     ("tokens_per_second", "tokens/s", "{:,.0f}".format),

@@ -11,15 +11,18 @@ from rich.text import Text
 
 __all__ = ["compare_evaluations", "comparison_table", "print_comparison"]
 
-_ROWS = (("greedy", "greedy"), ("pass@1", "sampled (pass@1)"))
+_SHARES = (("greedy", "greedy"), ("pass@1", "sampled (pass@1)"))
+_NUMBERS = (("reward", "reward, greedy"), ("gold_reward", "gold reward, greedy"))
+_ROWS = (*_SHARES, *_NUMBERS)
 
 
 def compare_evaluations(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """Two evaluations side by side, as plain values.
 
     Args:
-        before: "greedy" and "pass@1" (shares of right answers, either may be missing), each with
-            "greedy_interval" and "pass@1_interval" (a low and a high end), and "n", the problems.
+        before: "greedy" and "pass@1" (shares of right answers), "reward" and "gold_reward" (means
+            of greedy answers), any of which may be missing, each with its interval, as
+            "greedy_interval" (a low and a high end); and "n", the problems.
         after: the same, later.
 
     Returns:
@@ -45,19 +48,13 @@ def comparison_table(
     """The same as a table, with 95 % intervals and the number of problems."""
     compared = compare_evaluations(before, after)
     table = Table(title=Text(title), caption=_caption(compared))
-    table.add_column("accuracy")
+    table.add_column("" if any(key in compared for key, _ in _NUMBERS) else "accuracy")
     for heading in ("before", "after", "change"):
         table.add_column(heading, justify="right")
-    for key, label in _ROWS:
-        if key in compared:
-            row = compared[key]
-            style = "green" if row["change"] > 0 else "red" if row["change"] < 0 else ""
-            table.add_row(
-                label,
-                _cell(row["before"], row["before_interval"]),
-                _cell(row["after"], row["after_interval"]),
-                Text(f"{100 * row['change']:+.1f} points", style),
-            )
+    for rows, is_share in ((_SHARES, True), (_NUMBERS, False)):
+        for key, label in rows:
+            if key in compared:
+                table.add_row(label, *_cells(compared[key], is_share=is_share))
     return table
 
 
@@ -88,9 +85,22 @@ def _interval(evaluation: Mapping[str, Any], key: str) -> list[float] | None:
     return None if ends is None else [float(end) for end in ends]
 
 
-def _cell(value: float, interval: list[float] | None) -> Text:
-    ends = "" if interval is None else f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
-    return Text(f"{value:.1%}{ends}")
+def _cells(row: Mapping[str, Any], *, is_share: bool) -> list[Text]:
+    """Before, after and the change: shares in percent, and numbers as they are."""
+    change = row["change"]
+    style = "green" if change > 0 else "red" if change < 0 else ""
+    told = f"{100 * change:+.1f} points" if is_share else f"{change:+.3f}"
+    return [
+        *(_cell(row[when], row[f"{when}_interval"], is_share) for when in ("before", "after")),
+        Text(told, style),
+    ]
+
+
+def _cell(value: float, interval: list[float] | None, is_share: bool) -> Text:
+    factor, form = (100, ".1f") if is_share else (1, ".3f")
+    low, high = (None, None) if interval is None else (factor * end for end in interval)
+    ends = "" if interval is None else f" [{low:{form}}, {high:{form}}]"
+    return Text(f"{factor * value:{form}}{'%' if is_share else ''}{ends}")
 
 
 def _caption(compared: Mapping[str, Any]) -> Text:

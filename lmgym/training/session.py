@@ -18,12 +18,15 @@ from lmgym.errors import LmgymError
 from lmgym.evaluation import Collector
 from lmgym.factory import episode_of, make_source, make_task
 from lmgym.policies.loading import load_policy
-from lmgym.rewards.source import Reward
+from lmgym.rewards.schedule import RewardSchedule
+from lmgym.rewards.source import Reward, RewardSource, VerdictSource
 from lmgym.rollouts import RolloutBatch, RolloutCollector
+from lmgym.task import Verdict
 from lmgym.training.arguments import LearnerArgs
-from lmgym.training.base_session import BaseSession, check_splits
+from lmgym.training.base_session import BaseSession, check_splits, judges
 from lmgym.training.presets import default_learning_rate, use_threads
 from lmgym.training.progress import Sample
+from lmgym.transcript import Transcript
 
 __all__ = ["TrainingSession", "require_finite", "reward_name", "shown_samples"]
 
@@ -58,6 +61,8 @@ class TrainingSession(BaseSession):
         """Check all that can be checked before anything is written."""
         task = make_task(env, **world_args)
         source = make_source(reward)
+        self._judges = judges(task)
+        _check_reward(reward, source, is_judged=self._judges, env=env)
         self.policy = load_policy(args.model, device=args.device, dtype=args.dtype)
         sizes = {"context": args.context, "max_tokens": args.max_tokens}
         self.collector = RolloutCollector(self.policy, task, source, **sizes)
@@ -73,8 +78,8 @@ class TrainingSession(BaseSession):
     def log(self, metrics: Mapping[str, float], batch: RolloutBatch) -> None:
         """Log an update and show it with some of its answers."""
         scored = batch.scored
-        numbers = {
-            "accuracy": float(batch.successes.mean()),
+        numbers = {"accuracy": float(batch.successes.mean())} if self._judges else {}
+        numbers |= {
             "completion_length": float(batch.lengths.mean()),
             "unscored": float(1 - scored.mean()),
             **metrics,
@@ -94,6 +99,14 @@ class TrainingSession(BaseSession):
     @property
     def _evaluator(self) -> Collector:
         return self._examiner
+
+    @property
+    def _schedule(self) -> RewardSchedule:
+        return self.collector.schedule
+
+    @property
+    def _is_judged(self) -> bool:
+        return self._judges
 
     def _save(self, directory: Path) -> None:
         self.policy.save(directory)
@@ -124,6 +137,20 @@ class TrainingSession(BaseSession):
             )
 
 
+def _check_reward(
+    reward: Reward, source: RewardSource | None, *, is_judged: bool, env: str
+) -> None:
+    """Raise where every episode would be paid nothing, but for learners that need no reward."""
+    if source is None and reward is not None:
+        raise LmgymError(f"reward={reward!r} pays nothing to learn from; give --reward rm:DIR")
+    if isinstance(source, VerdictSource) and not is_judged:
+        raise LmgymError(
+            f"nothing judges answers in {env} with these arguments, and reward="
+            f"{reward_name(reward)!r} pays what is judged right; give --reward rm:DIR, or another"
+            " reward that reads the answers"
+        )
+
+
 def require_finite(value: torch.Tensor, name: str, update: int) -> None:
     """Raise where a loss or a gradient norm is not finite, before the step is taken."""
     if not torch.isfinite(value).all():
@@ -146,6 +173,12 @@ def shown_samples(batch: RolloutBatch) -> Sequence[Sample]:
     """Some answers of a batch, evenly spaced."""
     step = max(1, len(batch.transcripts) // 4)
     return [
-        Sample(t.prompt_text, t.completion_text, bool(correct))
-        for t, correct in zip(batch.transcripts[::step], batch.successes[::step], strict=True)
+        Sample(t.prompt_text, t.completion_text, _is_correct(t)) for t in batch.transcripts[::step]
     ]
+
+
+def _is_correct(transcript: Transcript) -> bool | None:
+    """None where nobody judged."""
+    if transcript.verdict is Verdict.ENDED:
+        return None
+    return transcript.verdict is Verdict.CORRECT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,11 +79,27 @@ def test_of_one_it_plays_as_its_collector() -> None:
     assert [t.messages for t in one.transcripts] == [t.messages for t in plain.transcripts]
 
 
-def test_greedy_it_plays_the_likeliest_answer_once() -> None:
+def test_greedy_it_plays_the_likeliest_answer_once(monkeypatch: pytest.MonkeyPatch) -> None:
     collector = sampler()
+    sizes: list[int] = []
+    original = RolloutCollector.collect
+
+    def watched(self: RolloutCollector, *args: Any, **options: Any) -> RolloutBatch:
+        sizes.append(options.get("group_size", 1))
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(RolloutCollector, "collect", watched)
     greedy = BestOfN(collector, 64).collect(np.random.default_rng(0), None, n_groups=2, greedy=True)
     plain = collector.collect(np.random.default_rng(0), None, n_groups=2, greedy=True)
     assert [t.messages for t in greedy.transcripts] == [t.messages for t in plain.transcripts]
+    assert sizes == [1, 1]
+
+
+def test_a_reward_that_pays_nothing_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    args = BestOfNArgs(**small(tmp_path), reward="none")  # type: ignore[arg-type]
+    with pytest.raises(LmgymError, match="reward='none' pays nothing to learn from"):
+        train(args, "lmgym/Copy-v0", {})
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_evaluation_takes_it_in_place_of_a_collector() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from lmgym.agents.grpo import GRPOArgs, GRPOLearner, train
 from lmgym.errors import LmgymError
 from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy
-from lmgym.rewards.kl import sequence_kl
+from lmgym.rewards.kl import KLPenalty, sequence_kl
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.training.losses import LossKind
@@ -120,6 +121,45 @@ def test_a_penalty_in_the_reward_moves_the_advantages() -> None:
     assert any(not torch.equal(a, b) for a, b in zip(weights(0.0), weights(5.0), strict=True))
 
 
+def test_a_penalty_in_the_reward_is_counted_once() -> None:
+    def weights(args: GRPOArgs, penalty: float) -> list[torch.Tensor]:
+        policy, start = new_policy(16, 1, 0), new_policy(16, 1, 0)
+        learner = GRPOLearner(policy, args, 0.02, 4)
+        for update in range(2):  # in the first, policy and reference are one
+            batch = KLPenalty(start, penalty).apply(rollouts(policy, update))
+            learner.step(batch, update)
+        return list(policy.model.parameters())
+
+    by_learner = weights(GRPOArgs(beta=0.5, kl_in="reward"), 0.0)
+    by_hand = weights(GRPOArgs(), 0.5)
+    pairs = zip(by_learner, by_hand, strict=True)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in pairs)
+
+
+def test_the_penalty_in_the_reward_is_taken_at_the_temperature_of_sampling() -> None:
+    policy = new_policy(16, 1, 0)
+    args = GRPOArgs(beta=1.0, kl_in="reward", temperature=0.5)
+    collector = RolloutCollector(policy, make_task("lmgym/Copy-v0"), share_of_a, max_tokens=4)
+    batch = collector.collect(
+        np.random.default_rng(0), torch.Generator().manual_seed(0), n_groups=8, temperature=0.5
+    )
+    for given in (batch, replace(batch, temperature=None)):  # policy and reference are one
+        penalised = GRPOLearner(policy, args, 0.02, 4)._penalised(given)
+        assert penalised.rewards == pytest.approx(batch.rewards, abs=1e-4)
+
+
+def test_the_kl_is_logged_for_a_batch_without_signal_too() -> None:
+    policy = new_policy(16, 1, 0)
+    learner = GRPOLearner(policy, GRPOArgs(log_kl=True), 0.02, 4)
+    for update in range(3):
+        learner.step(rollouts(policy, update), update)
+    batch = rollouts(policy, 7, "verifier")
+    metrics = learner.step(batch, 3)
+    assert metrics["signal"] == 0.0
+    expected = sequence_kl(batch.transcripts, new_policy(16, 1, 0)).k1.mean()
+    assert metrics["reference_kl"] == pytest.approx(expected, abs=1e-4)
+
+
 def test_without_a_penalty_no_reference_is_kept() -> None:
     learner = GRPOLearner(new_policy(16, 1, 0), GRPOArgs(), 0.02, 4)
     assert learner.reference is None
@@ -209,7 +249,8 @@ def test_training_leaves_a_complete_run_folder(small: dict[str, Any]) -> None:
     assert {"best", "last", "curve.png", "lmgym.json", "metrics.jsonl", "tensorboard"} <= names
     rows = read_metrics(run)
     assert [row["step"] for row in rows] == [0, 1, 2, 3]
-    assert set(rows[3]) == {"step", "seconds", "validation/greedy", "validation/pass@1"}
+    shares = {"validation/greedy", "validation/pass@1"}
+    assert set(rows[3]) == {"step", "seconds", "validation/reward"} | shares
     assert {"reward", "accuracy", "entropy", "tokens_per_second", "signal"} <= set(rows[0])
 
 

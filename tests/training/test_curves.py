@@ -37,6 +37,14 @@ def test_marks_change_the_picture(tmp_path: Path) -> None:
     assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "marked.png").read_bytes()
 
 
+def test_the_reward_of_validations_takes_the_place_of_accuracy(tmp_path: Path) -> None:
+    rows = [{"seconds": n, "validation/greedy": 0.5} for n in range(3)]
+    paid = [row | {"validation/reward": 3.0, "validation/gold_reward": -1.0} for row in rows]
+    for name, metrics in (("shares", rows), ("paid", paid)):
+        draw_curve(metrics, tmp_path / name, before=BEFORE | {"reward": -2.0})
+    assert (tmp_path / "shares").read_bytes() != (tmp_path / "paid").read_bytes()
+
+
 def test_draws_with_nothing_logged_and_with_gaps(tmp_path: Path) -> None:
     draw_curve([], tmp_path / "empty.png")
     rows = [{"step": 0, "seconds": 0.0, "reward": math.nan}]

@@ -51,3 +51,10 @@ def test_different_numbers_of_problems_are_both_told() -> None:
     assert "10 before, 20 after problems" in printed(
         {"greedy": 0.5, "n": 10}, {"greedy": 0.5, "n": 20}
     )
+
+
+def test_rewards_are_told_as_numbers() -> None:
+    before = BEFORE | {"reward": -0.5, "reward_interval": [-0.75, -0.25], "gold_reward": 1.0}
+    text = printed(before, AFTER | {"reward": 0.25, "gold_reward": 0.5})
+    for part in ("-0.500 [-0.750, -0.250]", "0.250", "+0.750", "gold reward", "-0.500", "25.0%"):
+        assert part in text

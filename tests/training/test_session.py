@@ -172,3 +172,80 @@ def test_unscored_episodes_are_left_out_of_what_is_logged(args: dict[str, Any]) 
     assert (row["reward"], row["reward/half"], row["unscored"]) == (1.0, 1.0, 0.5)
     record = json.loads((session.run.path / "lmgym.json").read_text())
     assert record["reward"] == "half"
+
+
+def shorter(prompts: list[str], completions: list[str]) -> list[float]:
+    return [float(-len(text)) for text in completions]
+
+
+def train_in(
+    args: dict[str, Any], world_args: dict[str, Any], reward: Any
+) -> tuple[TrainingSession, dict[str, Any]]:
+    """Two updates, with a validation after each."""
+    given = LearnerArgs(**args, updates=2, validate_every=0.0)
+    with TrainingSession("none", given, "lmgym/Preference-v0", world_args, reward) as session:
+        weight = next(session.policy.model.parameters())
+        for _ in session.updates():
+            session._next_validation = 0.0
+            batch = session.collector.collect(session.rng, session.generator, n_groups=2)
+            session.log({}, batch)
+            with torch.no_grad():
+                weight += 1.0
+    return session, json.loads((session.run.path / "lmgym.json").read_text())
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> str:
+    path = tmp_path / "prompts.txt"
+    path.write_text("\n".join(f"Greet guest {n}." for n in range(60)), encoding="utf-8")
+    return str(path)
+
+
+def test_the_best_checkpoint_has_the_highest_reward_where_a_reward_is_learned(
+    args: dict[str, Any], prompts: str
+) -> None:
+    paid = iter([1.0, -3.0, -3.0, -1.0, -2.0, -2.0])  # tests are the first and the last
+
+    def reward(prompts: list[str], completions: list[str]) -> list[float]:
+        return [next(paid) if len(completions) > 2 else 0.0] * len(completions)
+
+    session, record = train_in(args | {"max_tokens": 4}, {"prompts": prompts}, reward)
+    assert record["best"] == {"update": 1, "validation/reward": -1.0}
+    assert (record["before"]["reward"], record["after"]["reward"]) == (1.0, -2.0)
+    start = next(load_policy(args["model"]).model.parameters())[0, 0].item()
+    best = next(load_policy(session.run.path / "best").model.parameters())
+    assert best[0, 0].item() == pytest.approx(start + 1)
+
+
+def test_of_equal_rewards_the_later_checkpoint_is_the_best(
+    args: dict[str, Any], prompts: str
+) -> None:
+    def same(prompts: list[str], completions: list[str]) -> list[float]:
+        return [0.5] * len(completions)
+
+    _, record = train_in(args | {"max_tokens": 4}, {"prompts": prompts}, same)
+    assert record["best"]["update"] == 2
+
+
+def test_the_hidden_gold_is_shown_and_chooses_nothing(
+    args: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, record = train_in(args | {"max_tokens": 4}, {}, shorter)
+    assert {"reward", "reward_interval", "gold_reward", "greedy"} <= set(record["before"])
+    assert {"validation/reward", "validation/gold_reward"} <= set(record["best"])
+    told = capsys.readouterr().out
+    assert "gold reward, greedy" in told
+    assert "best by its mean reward on validation" in told.replace("\n", " ")
+
+
+def test_where_nothing_is_judged_no_accuracy_is_told(args: dict[str, Any], prompts: str) -> None:
+    session, record = train_in(args | {"max_tokens": 4}, {"prompts": prompts}, shorter)
+    for row in read_metrics(session.run.path):
+        assert not {"accuracy", "validation/greedy", "validation/pass@1"} & set(row)
+    assert not {"greedy", "pass@1", "greedy_interval"} & set(record["before"])
+
+
+def test_verdicts_are_no_reward_where_nothing_is_judged(args: dict[str, Any], prompts: str) -> None:
+    with pytest.raises(LmgymError, match="nothing judges answers in lmgym/Preference-v0"):
+        train_in(args, {"prompts": prompts}, "verifier")
+    assert not Path(args["out"]).exists()
