@@ -115,7 +115,7 @@ def _figures(model: RewardModel, train: Data, test: Data) -> Table:
         lengths = [len(trial.transcript.completion_text) for trial in test]
         table.add_row("right before wrong", f"{auc(rewards, labels):.1%}")
         table.add_row("the longer before the shorter", f"{auc(lengths, labels):.1%}")
-    for name in ("train_accuracy", "regularisation"):
+    for name, form in (("train_accuracy", ".1%"), ("regularisation", ".4g")):
         if name in model.figures:
-            table.add_row(name.replace("_", " "), f"{model.figures[name]:.4g}")
+            table.add_row(name.replace("_", " "), format(model.figures[name], form))
     return table
