@@ -122,7 +122,14 @@ def _by_subset(data: PreferenceDataset, rates: Array) -> dict[str, Accuracy]:
     parts = {"all": names == names}
     if len(data.subsets) > 1:
         parts |= {name: names == name for name in data.subsets}
-    return {name: Accuracy.of(rates[rows & ~np.isnan(rates)]) for name, rows in parts.items()}
+    found = {}
+    for name, rows in parts.items():
+        decided = rows & ~np.isnan(rates)
+        prompts = [
+            pair.prompts for pair, is_decided in zip(data, decided, strict=True) if is_decided
+        ]
+        found[name] = Accuracy.of(rates[decided], prompts)
+    return found
 
 
 def _show(results: dict[str, dict[str, dict[str, Accuracy]]]) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file
-from lmgym.commands.reward_data import progress
+from lmgym.commands.reward_data import check_seed, progress
 from lmgym.commands.worlds import find_world_here, world_arguments
 from lmgym.errors import LmgymError, unknown
 from lmgym.factory import make_task
@@ -95,6 +95,7 @@ def annotate(argv: Sequence[str]) -> int:
         groups[env] = find_world_here(env).task_class.Args
     args, *world_args = parse_options(groups, options, command, _DESCRIPTION)
     _check(args, names)
+    check_seed(args.seed)
     rng = np.random.default_rng(args.seed)
     if args.annotator == "person":
         said = _ask(args, names, world_args, rng)

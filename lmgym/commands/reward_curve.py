@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file
-from lmgym.commands.reward_data import progress
+from lmgym.commands.reward_data import check_seed, progress
 from lmgym.commands.worlds import find_world_here, world_arguments
 from lmgym.errors import LmgymError
 from lmgym.factory import make_task
@@ -65,6 +65,7 @@ def curve(argv: Sequence[str]) -> int:
     command = f"reward curve {names[0] if names else 'ENV'}"
     args, *world_args = parse_options(groups, options, command, _DESCRIPTION)
     _check(args)
+    check_seed(args.seed)
     plot = args.plot or str(check_file(args.out).with_suffix(".png"))
     check_file(plot, ".png")
     curves = [_best_of_n(names[0], args, world_arguments(world_args[0]))]

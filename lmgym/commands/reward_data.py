@@ -15,7 +15,7 @@ from lmgym.preferences.pairs import PreferenceDataset, Trial
 from lmgym.preferences.readers import read_preferences
 from lmgym.preferences.trials import read_trials
 
-__all__ = ["Data", "Told", "counted", "progress", "read_pairs", "read_rows"]
+__all__ = ["Data", "Told", "check_seed", "counted", "progress", "read_pairs", "read_rows"]
 
 Data = PreferenceDataset | list[Trial]
 
@@ -28,18 +28,18 @@ class Told(Protocol):
         ...
 
 
-def read_rows(source: str, name: str) -> Data:
+def read_rows(source: str, name: str, *, skip_malformed: bool = False) -> Data:
     """Pairs, or trials where the format is trials or the file is an array."""
     if name == "trials" or (name == "auto" and source.endswith(".npy")):
         return read_trials(source)
     if name not in ("auto", *FORMATS):
         raise unknown("format", name, ("auto", *FORMATS, "trials"))
-    return read_preferences(source, format=name)
+    return read_preferences(source, format=name, skip_malformed=skip_malformed)
 
 
-def read_pairs(source: str, name: str) -> PreferenceDataset:
+def read_pairs(source: str, name: str, *, skip_malformed: bool = False) -> PreferenceDataset:
     """Pairs, where trials will not do."""
-    data = read_rows(source, name)
+    data = read_rows(source, name, skip_malformed=skip_malformed)
     if isinstance(data, PreferenceDataset):
         return data
     raise LmgymError(f"{source!r} holds single answers; preference pairs are needed here")
@@ -49,8 +49,15 @@ def counted(data: Data) -> str:
     """How many rows there are, in words."""
     if not isinstance(data, PreferenceDataset):
         return f"{len(data):,} trials"
-    left_out = f" ({data.n_equal:,} with equal answers left out)" if data.n_equal else ""
-    return f"{len(data):,} pairs{left_out}"
+    left_out = {"with equal answers": data.n_equal, "malformed": data.n_malformed}
+    told = "".join(f", {n:,} {what} left out" for what, n in left_out.items() if n)
+    return f"{len(data):,} pairs{told}"
+
+
+def check_seed(seed: int | None) -> None:
+    """Raise where a seed is below 0."""
+    if seed is not None and seed < 0:
+        raise LmgymError(f"--seed {seed} is out of range; give 0 or more")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file, write_json
-from lmgym.commands.reward_data import progress, read_pairs
+from lmgym.commands.reward_data import counted, progress, read_pairs
 from lmgym.errors import LmgymError
 from lmgym.preferences.evaluation import PairEvaluation, evaluate_pairs
 from lmgym.preferences.rewardbench import result_record, section_scores
@@ -31,6 +31,8 @@ class RewardEvalArgs:
 
     format: str = "auto"
     """Of the pairs: auto, jsonl, rewardbench, hh, llmbar or pandalm."""
+    skip_malformed: bool = False
+    """Leave rows out that are no pairs, and count them, instead of refusing the file."""
     out: str | None = None
     """A .json file in the form of RewardBench: an accuracy for each subset; intervals, the rule of
     length and the sections stand under "lmgym"."""
@@ -46,7 +48,7 @@ def evaluate(argv: Sequence[str]) -> int:
     if args.out is not None:
         check_file(args.out)
     model, source = names
-    data = read_pairs(source, args.format)
+    data = read_pairs(source, args.format, skip_malformed=args.skip_malformed)
     with progress() as tell:
         found = evaluate_pairs(
             _source(model), data, on_progress=lambda done, total: tell("pairs", done, total)
@@ -55,6 +57,8 @@ def evaluate(argv: Sequence[str]) -> int:
     console.print(_table(found, f"{visible(model)} on {visible(source)}"))
     for name, score in section_scores(_accuracies(found)).items():
         console.print(Text(f"RewardBench {name}: {score:.1%}"))
+    if data.n_equal or data.n_malformed:
+        console.print(Text(f"read {counted(data)}"))
     if found.n_ties:
         console.print(Text(f"{found.n_ties:,} pairs whose label is a tie are left out"))
     if args.out is not None:
@@ -65,7 +69,8 @@ def evaluate(argv: Sequence[str]) -> int:
 
 _DESCRIPTION = (
     "Measure a reward on preference pairs.\n\nDIR is a reward model that `lmgym reward fit` wrote,"
-    " or a directory of Hugging Face with one label, or a reward as NAME:ARGUMENT. DATA is as for"
+    " or a directory of Hugging Face with one label (`DIR,device=cuda,dtype=bf16` says where it"
+    " computes), or a reward as NAME:ARGUMENT. DATA is as for"
     " `lmgym reward fit`. The rule of length is the one that is right more often on these pairs."
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -16,7 +16,7 @@ from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.reward_data import Data, counted, progress, read_rows
 from lmgym.errors import LmgymError
 from lmgym.preferences.evaluation import auc, evaluate_pairs, length_rule
-from lmgym.preferences.pairs import PreferenceDataset
+from lmgym.preferences.pairs import PreferenceDataset, PreferencePair, Trial
 from lmgym.preferences.splitting import split_by_prompt
 from lmgym.reward_models.arguments import FitArgs
 
@@ -34,6 +34,8 @@ class FitCommandArgs:
     """Directory for the reward model; what is there is replaced."""
     format: str = "auto"
     """Of the data: auto, jsonl, rewardbench, hh, llmbar, pandalm, or trials."""
+    skip_malformed: bool = False
+    """Leave rows out that are no pairs, and count them, instead of refusing the file."""
     held_out: float = 0.2
     """Share of the data, whole prompts of it, that is kept back to measure the model on."""
     test: str | None = None
@@ -51,7 +53,8 @@ def fit(argv: Sequence[str]) -> int:
     if not names:
         raise LmgymError("name the data: lmgym reward fit DATA --out DIR")
     out = _checked_directory(args)
-    train, test = _parts(given, args, fit_args.seed)
+    data = read_rows(given, args.format, skip_malformed=args.skip_malformed)
+    train, test = _parts(data, args, fit_args.seed)
 
     from lmgym.reward_models import fit_reward_model
 
@@ -60,7 +63,12 @@ def fit(argv: Sequence[str]) -> int:
         table = _figures(model, train, test)
     model.save(out)
     console = Console()
+    console.print(Text(f"read {counted(data)}"))
     console.print(table)
+    n_shared = _n_shared(train, test)
+    if n_shared:
+        told = f"{n_shared:,} prompts of the {len(test):,} rows measured on were learned from, too"
+        console.print(Text(f"{told}: these figures are too good"))
     console.print(Text(f"written to {out}; use it as reward='rm:{out}'"), soft_wrap=True)
     return 0
 
@@ -84,11 +92,10 @@ def _checked_directory(args: FitCommandArgs) -> Path:
     return out
 
 
-def _parts(source: str, args: FitCommandArgs, seed: int) -> tuple[Data, Data]:
+def _parts(data: Data, args: FitCommandArgs, seed: int) -> tuple[Data, Data]:
     """What to learn from and what to measure on."""
-    data = read_rows(source, args.format)
     if args.test is not None:
-        return data, read_rows(args.test, args.format)
+        return data, read_rows(args.test, args.format, skip_malformed=args.skip_malformed)
     if not 0 < args.held_out < 1:
         raise LmgymError(f"--held-out {args.held_out} is out of range; give a share as 0.2")
     fractions = (1 - args.held_out, args.held_out)
@@ -97,6 +104,16 @@ def _parts(source: str, args: FitCommandArgs, seed: int) -> tuple[Data, Data]:
         return train, test
     parts = split_by_prompt([(trial.prompt,) for trial in data], fractions, seed)
     return [data[row] for row in parts[0]], [data[row] for row in parts[1]]
+
+
+def _n_shared(train: Data, test: Data) -> int:
+    """How many prompts are on both sides."""
+    seen, asked = ({prompt for row in part for prompt in _prompts(row)} for part in (train, test))
+    return len(seen & asked)
+
+
+def _prompts(row: PreferencePair | Trial) -> tuple[Any, ...]:
+    return row.prompts if isinstance(row, PreferencePair) else (row.prompt,)
 
 
 def _figures(model: RewardModel, train: Data, test: Data) -> Table:

@@ -358,3 +358,39 @@ def test_curve_writes_points_and_a_figure(run_cli: RunCli, model: Path, tmp_path
     assert curve["proxy"] == sorted(curve["proxy"])
     assert (tmp_path / "c.png").is_file()
     assert "proxy" in out
+
+
+def test_measuring_on_prompts_that_were_learned_from_is_told(
+    run_cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{n}?", "chosen": f"It is {n}.", "rejected": "no"} for n in range(12)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, out, _ = run_cli("reward", "fit", "pairs.jsonl", "--test", "pairs.jsonl", "--out", "rm")
+    assert code == 0
+    assert "12 prompts of the 12 rows measured on were learned from" in out
+
+
+def test_malformed_rows_are_refused_or_skipped_and_counted(
+    run_cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"{n}?", "chosen": f"It is {n}.", "rejected": "no"} for n in range(12)]
+    lines = [*map(json.dumps, rows), json.dumps({"prompt": "", "chosen": "a", "rejected": "b"})]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    words = ("reward", "fit", "pairs.jsonl", "--out", "rm")
+    code, _, err = run_cli(*words)
+    assert (code, "13" in err) == (2, True)
+    code, out, _ = run_cli(*words, "--skip-malformed")
+    assert code == 0
+    assert "12 pairs, 1 malformed left out" in out
+
+
+@pytest.mark.parametrize("command", ["annotate", "curve"])
+def test_a_seed_below_zero_is_refused(
+    run_cli: Callable[..., tuple[int, str, str]], command: str
+) -> None:
+    given = {
+        "annotate": ("--env", "lmgym/Preference-v0", "--annotator", "gold", "--out", "a.jsonl"),
+        "curve": ("lmgym/Preference-v0", "--proxy", "length"),
+    }[command]
+    code, _, err = run_cli("reward", command, *given, "--seed", "-1")
+    assert (code, "--seed -1 is out of range" in err) == (2, True)
