@@ -209,11 +209,12 @@ def best_of_n_curve(
         label: in the figure.
 
     Raises:
-        LmgymError: for arrays that do not fit together or hold no finite numbers.
+        LmgymError: for arrays that do not fit together or hold no finite numbers, and for an N
+            that is no whole number or more than M.
     """
     proxy, gold = _checked(proxy, gold)
     width = proxy.shape[1]
-    numbers = [2**k for k in range(width.bit_length())] if ns is None else sorted(set(ns))
+    numbers = _numbers([2**k for k in range(width.bit_length())] if ns is None else ns)
     weights = np.array([[best_of_n_weights(row, n) for n in numbers] for row in proxy])  # (Q, P, M)
     means, intervals = _over_rows(np.einsum("qpm,qm->qp", weights, proxy))
     golds, gold_intervals = None, None
@@ -223,6 +224,12 @@ def best_of_n_curve(
     n = np.array(numbers)
     bound: Array = kl_bound(n)
     return Curve(label, "best_of_n", n, bound, means, golds, intervals, gold_intervals, estimates)
+
+
+def _numbers(ns: Sequence[int]) -> list[int]:
+    if not len(ns) or not all(isinstance(n, (int, np.integer)) for n in ns):
+        raise LmgymError(f"ns is {ns!r:.60}; give whole numbers, one or more")
+    return sorted({int(n) for n in ns})
 
 
 def _checked(proxy: Array, gold: Array | None) -> tuple[Array, Array | None]:
@@ -345,13 +352,19 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     """The mean of curves with the same numbers, such as of several seeds, with 95 % intervals.
 
     Raises:
-        LmgymError: where their numbers differ.
+        LmgymError: where there is none, their numbers differ, or only some know the gold reward.
     """
+    if not curves:
+        raise LmgymError("no curves have no mean; give one or more")
     first = curves[0]
     if any(not np.array_equal(curve.n, first.n) for curve in curves):
         raise LmgymError("only curves with the same numbers, of N or of updates, have a mean")
     proxy, interval = _over_rows(np.array([curve.proxy for curve in curves]))
     golds = [curve.gold for curve in curves if curve.gold is not None]
+    if len(golds) not in (0, len(curves)):
+        raise LmgymError(
+            f"{len(golds)} of {len(curves)} curves know the gold reward; give alike ones"
+        )
     gold, gold_interval = _over_rows(np.array(golds)) if golds else (None, None)
     estimates = [curve.kl_estimate for curve in curves if curve.kl_estimate is not None]
     return replace(

@@ -259,6 +259,32 @@ def test_curves_of_several_seeds_have_a_mean_with_intervals() -> None:
         mean_curve([curves[0], best_of_n_curve(np.zeros((2, 4)))])
 
 
+def test_the_mean_of_learners_is_as_far_as_they_are_on_average() -> None:
+    near, far = (
+        Curve("GRPO", "rl", np.arange(2), np.array([0.0, kl]), np.zeros(2)) for kl in (1.0, 3.0)
+    )
+    assert mean_curve([near, far]).kl.tolist() == [0, 2]
+
+
+def test_curves_that_have_no_mean_are_told() -> None:
+    with pytest.raises(LmgymError, match="no curves have no mean"):
+        mean_curve([])
+    known = best_of_n_curve(np.zeros((2, 4)), np.zeros((2, 4)))
+    with pytest.raises(LmgymError, match="1 of 2 curves know the gold reward"):
+        mean_curve([known, best_of_n_curve(np.zeros((2, 4)))])
+
+
+@pytest.mark.parametrize("ns", [[], [2.5], ["4"], [None, 1]])
+def test_an_n_that_is_no_whole_number_is_refused(ns: list[int]) -> None:
+    with pytest.raises(LmgymError, match=r"ns is .*give whole numbers, one or more"):
+        best_of_n_curve(np.zeros((2, 4)), ns=ns)
+
+
+def test_the_curve_of_learners_bends_with_the_logarithm_of_the_distance() -> None:
+    found = Fit("rl", 2.0, 0.5, start=1.0)(np.array([0.0, 1.0, math.e]))
+    assert found.tolist() == pytest.approx([1, 3, 1 + 1.5 * math.e])
+
+
 def test_a_study_is_written_with_its_figure(tmp_path: Path) -> None:
     curve = best_of_n_curve(*heavy_tailed(), ns=[1, 8, 64])
     learner = Curve("GRPO", "rl", np.arange(3), np.array([-0.1, 1, 4]), np.arange(3.0))

@@ -185,6 +185,10 @@ def claims_of(kind: str, studies: Sequence[Study], *, has_bars: bool) -> list[Cl
         claims.append(Claim(f"{kind}, {name}: gold at N = {MOST} above single's", gains, "sd"))
         if name == UNCERTAIN:
             claims.append(_seeds(f"{kind}, {name}: it is above", gains, has_bars))
+            fallen = [fall(each[name]) for each in studies]
+            claims.append(
+                Claim(f"{kind}, {name}: gold at its peak less at N = {MOST}", fallen, "sd")
+            )
     return claims
 
 
