@@ -1,11 +1,22 @@
 """Over-optimisation by GRPO: the gold reward rises and falls while the reward model pays more.
 
 The embedded policy imitates the cheers of `lmgym/Preference-v0` for a thousand updates, once. Each
-seed then has 400 pairs of its answers compared with Bradley-Terry noise, fits a reward model alone
-and one of 8 bootstrap members whose variance is taken off 4 times (Coste et al., 2024), and trains
-by GRPO against `rm:DIR` four times: against the single model, with a KL penalty, against the
-ensemble, and with both. Gold, proxy and KL to the start are logged at each update (Gao et al.,
-2022). Best-of-N against the same single models stands beside them.
+seed then has 200 pairs of its answers compared with a quarter of the labels flipped, fits a linear
+reward model of hashed n-grams alone and one of 8 bootstrap members whose variance is taken off 8
+times (Coste et al., 2024), and trains by GRPO against `rm:DIR` four times: against the single
+model, with a KL penalty, against the ensemble, and with both. Gold, proxy and KL to the start are
+logged at each update (Gao et al., 2022). Best-of-N against the same single models stands beside
+them.
+
+Variance sees only what members disagree about. With the answer's length as a feature, 400 pairs of
+Bradley-Terry noise and a variance taken off 4 times, all members agree that longer is better: in
+seeds 0 to 2 the ensemble's gold ended 0.33 (-0.54 to 0.40) above the single model's. The set-up was
+then chosen on seeds 100 and 101: by best-of-N among 13 ways to fit the models, with length and
+without, and by GRPO with two of them. With 96 principal components, a penalty of 0.3 and 4
+variances, stopped after 40 updates, the ensemble was worse in one seed and no better in the other;
+with all n-grams, a penalty of 10000 and 8 variances, as here, gold ended 6.3 and 5.8 higher. Beta
+was chosen on seed 100 of the older set-up, out of 0.05, 0.2 and 0.5. Seeds 3 to 5 were run first
+and 6 to 8 added to them.
 """
 
 from __future__ import annotations
@@ -29,6 +40,7 @@ from lmgym.commands.files import check_file
 from lmgym.factory import make_source, make_task
 from lmgym.overoptimization import Curve, collect_best_of_n, mean_curve, run_curve
 from lmgym.policies.loading import load_policy
+from lmgym.preferences.annotators import FlipAnnotator
 from lmgym.preferences.collection import collect_pairs
 from lmgym.reward_models import FitArgs, fit_reward_model
 from lmgym.rollouts import RolloutCollector
@@ -36,7 +48,9 @@ from lmgym.training.study_figure import draw_study
 from measuring import Claim, MeasuringArgs, claimed
 
 WORLD = "lmgym/Preference-v0"
-PAIRS, MEMBERS, COEFFICIENT, BETA = 400, 8, 4.0, 0.5
+PAIRS, FLIPS, MEMBERS, COEFFICIENT, BETA = 200, 0.25, 8, 8.0, 0.5
+MODEL: Mapping[str, Any] = {"length": False, "components": None, "regularisation": 1e4}
+"""How every reward model is fitted."""
 IMITATION, LEARNING_RATE, GROUPS, GROUP_SIZE = 1000, 1.5e-4, 32, 8
 PROMPTS, SAMPLES = 6, 512
 """Of best-of-N, in each seed."""
@@ -59,8 +73,10 @@ SETTINGS: Mapping[str, tuple[int, float]] = {
 class GRPOStudyArgs(MeasuringArgs):
     """What to measure; a repetition is a seed."""
 
-    repetitions: int = 3
+    repetitions: int = 6
     """Seeds."""
+    seed: int = 3
+    """The first."""
     updates: int = 60
     """Updates of each run."""
     runs: str = "runs/overoptimization_grpo"
@@ -88,11 +104,11 @@ def main(argv: Sequence[str]) -> int:
         curves["best of N"].append(best_of_n(start, models[1], seed))
         for name in SETTINGS:
             curves[name].append(learn(args, start, models, name, seed))
-    means = [mean_curve(found) for found in curves.values()]
+    averaged = [mean_curve(found) for found in curves.values()]
     if args.plot is not None:
         title = f"GRPO and best-of-N against reward models of {WORLD}, {len(seeds)} seeds"
-        draw_study(means, Path(args.plot), title=title)
-    return claimed(claims_of(curves), args, curves=[curve.as_dict() for curve in means])
+        draw_study(averaged, Path(args.plot), title=title)
+    return claimed(claims_of(curves), args, curves=[curve.as_dict() for curve in averaged])
 
 
 def starting_policy(runs: Path) -> Path:
@@ -110,9 +126,10 @@ def reward_model(runs: Path, start: Path, seed: int, members: int) -> Path:
     if not out.is_dir():
         collector = RolloutCollector(load_policy(str(start)), make_task(WORLD), None)
         generator = torch.Generator().manual_seed(seed)
-        pairs = collect_pairs(collector, generator, PAIRS, np.random.default_rng(seed))
-        args = FitArgs(members=members, reduce="uwo", coefficient=COEFFICIENT, seed=seed)
-        fit_reward_model(pairs, args).save(out)
+        rng, annotator = np.random.default_rng(seed), FlipAnnotator(FLIPS)
+        pairs = collect_pairs(collector, generator, PAIRS, rng, annotator=annotator)
+        how = FitArgs(members=members, reduce="uwo", coefficient=COEFFICIENT, seed=seed, **MODEL)
+        fit_reward_model(pairs, how).save(out)
     return out
 
 
@@ -168,16 +185,34 @@ def claims_of(curves: Mapping[str, Sequence[Curve]]) -> list[Claim]:
     for name in (PENALTY, ENSEMBLE, BOTH):
         gains = [float(smoothed(c)[-1] - end) for c, end in zip(curves[name], ends, strict=True)]
         claims.append(Claim(f"{name}: gold at the end above GRPO's", gains, "gold", least=0.5))
+    beside = zip(curves[ENSEMBLE], single, strict=True)
+    nearer = [gold_above(curve, other) for curve, other in beside]
+    claims.append(Claim(f"{ENSEMBLE}: gold at its end above GRPO's at that KL", nearer, "gold"))
     for name in SETTINGS:
         kept = [float(smoothed(c)[-1] - smoothed(c)[0]) for c in curves[name]]
         claims.append(Claim(f"{name}: gold at the end above the start's", kept, "gold"))
     return claims
 
 
+def gold_above(curve: Curve, other: Curve) -> float:
+    """A curve's last gold reward less that of another at the first point as far from the start.
+
+    Where the other does not come as far, its last point counts.
+    """
+    is_there = means(other.kl) >= means(curve.kl)[-1]
+    place = int(is_there.argmax()) if is_there.any() else -1
+    return float(smoothed(curve)[-1] - smoothed(other)[place])
+
+
 def smoothed(curve: Curve) -> NDArray[np.float64]:
     """Gold rewards as means over a few updates."""
     assert curve.gold is not None
-    return np.convolve(curve.gold, np.full(SMOOTHED, 1 / SMOOTHED), "valid")
+    return means(curve.gold)
+
+
+def means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a few updates each, shape (P - SMOOTHED + 1,)."""
+    return np.convolve(values, np.full(SMOOTHED, 1 / SMOOTHED), "valid")
 
 
 if __name__ == "__main__":

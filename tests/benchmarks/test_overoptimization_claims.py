@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lmgym.overoptimization import Curve
+
 Script = Callable[[str], Any]
 
 
@@ -31,6 +33,18 @@ def test_texts_make_the_same_curves(script: Script, monkeypatch: pytest.MonkeyPa
     curves = benchmark.study(benchmark.cheers, 0)
     assert {len(curve.n) for curve in curves.values()} == {9}
     assert all(curve.gold[3] > curve.gold[0] for curve in curves.values())
+
+
+def test_gold_is_compared_where_both_runs_are_as_far_from_their_start(script: Script) -> None:
+    benchmark = script("claims.overoptimization_grpo")
+
+    def run(pace: float, slope: float) -> Curve:
+        kl = np.arange(21, dtype=np.float64) * pace
+        return Curve("run", "rl", np.arange(21), kl, kl, slope * kl)
+
+    near, far = run(1.0, 0.5), run(4.0, -0.5)
+    assert benchmark.gold_above(near, far) == pytest.approx(0.5 * 18 + 0.5 * 20)
+    assert benchmark.gold_above(far, near) == pytest.approx(-0.5 * 72 - 0.5 * 18)
 
 
 @pytest.mark.learning
