@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ def train(argv: Sequence[str]) -> int:
     description = f"Train {agent} on {spec.id}.{_choices()}"
     args, world_args = parse_options(groups, options, f"train {agent} {env}", description)
     folder = run(args, env, world_arguments(world_args))
-    return _report(folder, env)
+    return _report(folder, env, world_args)
 
 
 def _train_without_world(
@@ -71,14 +73,25 @@ def _choices() -> str:
     )
 
 
-def _report(folder: Path, env: str) -> int:
+def _options(world_args: Any) -> str:
+    """The options that say how a world differs from its default."""
+    given = [(field, getattr(world_args, field.name)) for field in fields(world_args)]
+    words = [
+        f" --{field.name.replace('_', '-')} {shlex.quote(str(value))}"
+        for field, value in given
+        if value != field.default
+    ]
+    return "".join(words)
+
+
+def _report(folder: Path, env: str, world_args: Any) -> int:
     """Say what to do next; the exit code tells whether training came to its end."""
     record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     if record["status"] == "interrupted":
         return _INTERRUPTED
     best = folder / "best"
     if (best / "config.json").is_file():
-        print(f"watch it: lmgym play {env} --model {best}")
+        print(f"watch it: lmgym play {env}{_options(world_args)} --model {best}")
     else:  # no language model
         print(f"load it: {best / 'sb3.zip'}, with the load() of its class in Stable-Baselines3")
     return 0

@@ -19,6 +19,7 @@ from torch import Tensor
 from lmgym.errors import LmgymError
 from lmgym.evaluation import Collector, Evaluation
 from lmgym.policies.loading import load_policy
+from lmgym.rewards.schedule import RewardSchedule
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch
 from lmgym.sb3.arguments import SB3Args
@@ -141,6 +142,14 @@ class SB3Session(BaseSession):
     @property
     def _evaluator(self) -> Collector:
         return self._examiner
+
+    @property
+    def _schedule(self) -> RewardSchedule:
+        return self.bench.schedule
+
+    @property
+    def _is_judged(self) -> bool:
+        return self.bench.is_judged
 
     @property
     def _is_sampled(self) -> bool:

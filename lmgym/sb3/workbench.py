@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from lmgym.errors import LmgymError
-from lmgym.factory import episode_of, make_task
+from lmgym.factory import episode_of, make_source, make_task
 from lmgym.policies.loading import load_policy
 from lmgym.rendering import ByteRenderer, Renderer
 from lmgym.rewards.schedule import RewardSchedule
@@ -24,8 +24,9 @@ from lmgym.sb3.policy import MaskableTokenActorCriticPolicy, TokenActorCriticPol
 from lmgym.sb3.trajectories import MaskableTrajectoryBuffer, TrajectoryBuffer
 from lmgym.sb3.vec_env import as_sb3
 from lmgym.token_env import ChunkEnv, TokenEnv
-from lmgym.training.base_session import check_splits
+from lmgym.training.base_session import check_splits, judges
 from lmgym.training.presets import default_learning_rate, is_large
+from lmgym.training.session import check_payable
 
 __all__ = ["Workbench"]
 
@@ -54,6 +55,8 @@ class Workbench:
         renderer: of its ids.
         alphabet: name of what may be written; None for every id.
         env: the training environment, a `VecEnv`.
+        schedule: pays it.
+        is_judged: whether the world says what is right.
         lr: the learning rate.
         num_envs: episodes that are played at a time.
     """
@@ -70,6 +73,10 @@ class Workbench:
         """Check all that can be checked, then make the environment."""
         self.args = args
         self.task = make_task(env, **world_args)
+        self.is_judged = judges(self.task)
+        paid = args.reward if reward is None else reward
+        self.schedule = RewardSchedule(make_source(paid))
+        check_payable(paid, self.schedule.source, is_judged=self.is_judged, env=env)
         self.renderer: Renderer = ByteRenderer()
         self.lr = args.lr or _SCRATCH_LEARNING_RATE
         self.num_envs = args.num_envs or _NUM_ENVS
@@ -79,7 +86,7 @@ class Workbench:
         alphabet = self._default_alphabet() if args.alphabet is None else args.alphabet
         self.alphabet = None if alphabet == _ALL else alphabet
         check_splits(self.make_view().episode)
-        self.env = self._make_env(env, world_args, args.reward if reward is None else reward)
+        self.env = self._make_env(env, world_args, paid)
 
     def env_for(self, algorithm: type[BaseAlgorithm]) -> VecEnv:
         """The training environment, where the algorithm can take its actions."""

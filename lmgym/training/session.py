@@ -28,7 +28,7 @@ from lmgym.training.presets import default_learning_rate, use_threads
 from lmgym.training.progress import Sample
 from lmgym.transcript import Transcript
 
-__all__ = ["TrainingSession", "require_finite", "reward_name", "shown_samples"]
+__all__ = ["TrainingSession", "check_payable", "require_finite", "reward_name", "shown_samples"]
 
 
 class TrainingSession(BaseSession):
@@ -62,7 +62,7 @@ class TrainingSession(BaseSession):
         task = make_task(env, **world_args)
         source = make_source(reward)
         self._judges = judges(task)
-        _check_reward(reward, source, is_judged=self._judges, env=env)
+        check_payable(reward, source, is_judged=self._judges, env=env)
         self.policy = load_policy(args.model, device=args.device, dtype=args.dtype)
         sizes = {"context": args.context, "max_tokens": args.max_tokens}
         self.collector = RolloutCollector(self.policy, task, source, **sizes)
@@ -137,7 +137,7 @@ class TrainingSession(BaseSession):
             )
 
 
-def _check_reward(
+def check_payable(
     reward: Reward, source: RewardSource | None, *, is_judged: bool, env: str
 ) -> None:
     """Raise where every episode would be paid nothing, but for learners that need no reward."""

@@ -397,3 +397,22 @@ def test_ctrl_c_keeps_the_last_weights(start_cli: StartCli, tmp_path: Path) -> N
     assert record_of(tmp_path / "r")["status"] == "interrupted"
     inside = {path.name for path in (tmp_path / "r" / "last").iterdir()}
     assert inside == {"lmgym.json", "policy.safetensors", "sb3.zip"}
+
+
+def test_a_world_that_judges_nothing_needs_another_reward(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("\n".join(f"say {n}" for n in range(60)))
+    out = tmp_path / "run"
+    with pytest.raises(LmgymError, match=r"nothing judges answers .* give --reward rm:DIR"):
+        run("sb3-ppo", {"out": str(out)}, "lmgym/Preference-v0", {"prompts": str(prompts)})
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_best_checkpoint_is_the_best_paid_on_validation(tmp_path: Path) -> None:
+    limits = {"validation_limit": 8, "test_limit": 8, "test_samples": 1}
+    args = {"out": str(tmp_path / "run"), "reward": "length", "updates": 2, **limits}
+    folder = run("sb3-ppo", args, MATH, {})
+    record = json.loads((folder / "lmgym.json").read_text())
+    assert "validation/reward" in record["best"]
+    assert record["after"]["reward"] == pytest.approx(record["after"]["mean_length"])

@@ -54,7 +54,7 @@ def test_train_leaves_a_run_folder(run_cli: RunCli, agent: str, tmp_path: Path) 
     options = ("--updates", "2", "--out", "r", "--problems", "modular", *QUICK)
     code, out, _ = run_cli("train", agent, MATH, *options)
     assert code == 0
-    assert "watch it: lmgym play lmgym/Math-v0 --model r" in out
+    assert "watch it: lmgym play lmgym/Math-v0 --problems modular --model r" in out
     folder = tmp_path / "r"
     for name in ("metrics.jsonl", "curve.png", "best/model.safetensors", "last/config.json"):
         assert (folder / name).is_file(), name
