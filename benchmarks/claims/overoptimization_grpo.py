@@ -21,6 +21,7 @@ and 6 to 8 added to them.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from lmgym.agents.sft import SFTArgs
 from lmgym.agents.sft import train as imitate
 from lmgym.commands.arguments import parse_options
 from lmgym.commands.files import check_file
+from lmgym.errors import LmgymError
 from lmgym.factory import make_source, make_task
 from lmgym.overoptimization import Curve, collect_best_of_n, mean_curve, run_curve
 from lmgym.policies.loading import load_policy
@@ -44,6 +46,7 @@ from lmgym.preferences.annotators import FlipAnnotator
 from lmgym.preferences.collection import collect_pairs
 from lmgym.reward_models import FitArgs, fit_reward_model
 from lmgym.rollouts import RolloutCollector
+from lmgym.training.runs import RECORD_FILE
 from lmgym.training.study_figure import draw_study
 from measuring import Claim, MeasuringArgs, claimed
 
@@ -114,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
 def starting_policy(runs: Path) -> Path:
     """The embedded policy after imitation; made where it is not there."""
     out = runs / "start"
-    if not (out / "last").is_dir():
+    if not is_done(out, IMITATION):
         learner = SFTArgs(out=str(out), updates=IMITATION, lr=3e-3, batch_size=64, **_quiet())
         imitate(learner, WORLD, {})
     return out / "last"
@@ -147,7 +150,7 @@ def learn(
     """The curve of one run."""
     members, beta = SETTINGS[name]
     run = Path(args.runs) / f"{name.replace(' ', '-')}-{seed}"
-    if not (run / "last").is_dir():
+    if not is_done(run, args.updates):
         learner = GRPOArgs(
             model=str(start),
             reward=f"rm:{models[members]}",
@@ -163,6 +166,23 @@ def learn(
         )
         train_by_grpo(learner, WORLD, {})
     return run_curve(run, name)
+
+
+def is_done(run: Path, updates: int) -> bool:
+    """Whether a run folder holds a finished run of so many updates.
+
+    Raises:
+        LmgymError: where it holds another one.
+    """
+    if not run.exists():
+        return False
+    record = json.loads((run / RECORD_FILE).read_text(encoding="utf-8"))
+    if (record["status"], record["args"]["updates"]) == ("finished", updates):
+        return True
+    raise LmgymError(
+        f"{str(run)!r} holds a run of {record['args']['updates']} updates that is"
+        f" {record['status']}; {updates} finished ones are needed: remove it, or give other --runs"
+    )
 
 
 def _quiet() -> dict[str, Any]:
