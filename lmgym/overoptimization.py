@@ -119,8 +119,7 @@ class Curve:
         facts: dict[str, Any] = {"label": self.label, "kind": self.kind}
         facts |= {name: values.tolist() for name, values in arrays.items() if values is not None}
         for which in ("proxy", "gold"):
-            fit = self.fit(which)
-            if fit is not None:
+            if (fit := self.fit(which)) is not None:
                 facts[f"{which}_fit"] = asdict(fit)
         return facts
 
@@ -147,15 +146,13 @@ def best_of_n_weights(proxy: Array, n: int) -> Array:
     _, where, counts = np.unique(proxy, return_inverse=True, return_counts=True)
     reached = _chance_below(np.cumsum(counts), n)  # that all n lie at this level or below
     of_level = np.diff(reached, prepend=0.0)
-    weights: Array = (of_level / counts)[where]
-    return weights
+    return np.asarray(of_level / counts, np.float64)[where]
 
 
 def _chance_below(counts: NDArray[np.int64], n: int) -> Array:
     """C(count, n) / C(M, n), where M is the last count."""
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, counts[-1] + 1)))])
     enough = np.maximum(counts, n)
-
     log_choose = log_factorial[enough] - log_factorial[enough - n]
     chance = np.exp(log_choose - log_choose[-1])
     return np.where(counts >= n, chance, 0.0)
@@ -213,23 +210,21 @@ def best_of_n_curve(
             that is no whole number or more than M.
     """
     proxy, gold = _checked(proxy, gold)
-    width = proxy.shape[1]
-    numbers = _numbers([2**k for k in range(width.bit_length())] if ns is None else ns)
-    weights = np.array([[best_of_n_weights(row, n) for n in numbers] for row in proxy])  # (Q, P, M)
+    n = _numbers([2**k for k in range(proxy.shape[1].bit_length())] if ns is None else ns)
+    weights = np.array([[best_of_n_weights(row, each) for each in n] for row in proxy])  # (Q, P, M)
     means, intervals = _over_rows(np.einsum("qpm,qm->qp", weights, proxy))
     golds, gold_intervals = None, None
     if gold is not None:
         golds, gold_intervals = _over_rows(np.einsum("qpm,qm->qp", weights, gold))
-    estimates = np.array([[best_of_n_kl(row, each) for each in numbers] for row in proxy]).mean(0)
-    n = np.array(numbers)
-    bound: Array = kl_bound(n)
-    return Curve(label, "best_of_n", n, bound, means, golds, intervals, gold_intervals, estimates)
+    estimates = np.array([[best_of_n_kl(row, each) for each in n] for row in proxy]).mean(0)
+    kl = kl_bound(n)
+    return Curve(label, "best_of_n", n, kl, means, golds, intervals, gold_intervals, estimates)
 
 
-def _numbers(ns: Sequence[int]) -> list[int]:
+def _numbers(ns: Sequence[int]) -> NDArray[np.int64]:
     if not len(ns) or not all(isinstance(n, (int, np.integer)) for n in ns):
         raise LmgymError(f"ns is {ns!r:.60}; give whole numbers, one or more")
-    return sorted({int(n) for n in ns})
+    return np.unique(np.array(ns, np.int64))
 
 
 def _checked(proxy: Array, gold: Array | None) -> tuple[Array, Array | None]:
@@ -313,8 +308,7 @@ def collect_best_of_n(
         batch = collector.collect(
             rng, generator, task_ids=[task_id], group_size=samples, temperature=temperature
         )
-        if not batch.scored.all():
-            missing = int((~batch.scored).sum())
+        if missing := int((~batch.scored).sum()):
             raise LmgymError(f"the reward could not score {missing} of {samples} answers")
         proxies.append(batch.rewards)
         golds.append(batch.gold_rewards)
@@ -396,11 +390,10 @@ def write_study(
         facts: what else stands in the file.
     """
     from lmgym.commands.files import check_file, write_json
+    from lmgym.training.study_figure import draw_study
 
     file = check_file(out)
     picture = None if plot is None else check_file(plot, ".png")
     write_json(file, {**(facts or {}), "curves": [curve.as_dict() for curve in curves]})
     if picture is not None:
-        from lmgym.training.study_figure import draw_study
-
         draw_study(curves, picture, title=title)
