@@ -1,5 +1,6 @@
 import io
 import json
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -16,7 +17,7 @@ AFTER = {
 }  # fmt: skip
 
 
-def printed(before: dict[str, object], after: dict[str, object]) -> str:
+def printed(before: dict[str, Any], after: dict[str, Any]) -> str:
     console = Console(file=io.StringIO(), width=100)
     print_comparison(before, after, "Test split of lmgym/Math-v0", console)
     assert isinstance(console.file, io.StringIO)
