@@ -25,8 +25,8 @@ __all__ = ["PreferenceArgs", "PreferenceTask", "Question"]
 _GENERATED = "generated"
 _REFERENCE, _DEMONSTRATION = 0, 1
 """Two people who answer every generated prompt."""
-_REMEMBERED = 100_000
-"""Grades of references that are kept."""
+_REMEMBERED = 64
+"""References whose grades are kept at most, where a file does not have more."""
 
 Said = tuple[Message, ...]
 
@@ -197,7 +197,7 @@ class PreferenceTask(Task[Question]):
         self, gold: RewardSource, answers: Sequence[Said], references: Sequence[Said]
     ) -> None:
         """Grade answers, and the references that are not remembered, in one batch."""
-        if len(self._references) > _REMEMBERED:
+        if len(self._references) > max(_REMEMBERED, len(self._by_address)):
             self._references.clear()
         new = [said for said in dict.fromkeys(references) if said not in self._references]
         said = [*answers, *new]
