@@ -9,7 +9,7 @@ from typing import Any
 
 from lmgym.errors import LmgymError
 
-__all__ = ["draw_curve"]
+__all__ = ["INK", "draw_curve", "finish_axes"]
 
 _SHARES = (
     ("validation/greedy", "greedy", "#1f5fa8"),
@@ -25,7 +25,9 @@ _PANELS = (
     ("completion_length", "tokens per answer", "#8a6d3b"),
 )
 _SMOOTHING = 0.9
-_INK, _FAINT = "#333333", "#bbbbbb"
+INK = "#333333"
+"""The colour of texts and frames."""
+_FAINT = "#bbbbbb"
 
 
 def draw_curve(
@@ -62,7 +64,7 @@ def draw_curve(
     figure = Figure(figsize=(9, 6.5), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, len(_PANELS), height_ratios=(2.1, 1))
-    figure.suptitle(title, fontsize=14, color=_INK)
+    figure.suptitle(title, fontsize=14, color=INK)
     main = figure.add_subplot(grid[0, :])
     _draw_main(main, metrics, before, after)
     for column, (name, label, color) in enumerate(_PANELS):
@@ -86,7 +88,7 @@ def _draw_main(
         key = name.removeprefix("validation/")
         for evaluation, x, when in ((before, 0.0, "before"), (after, end, "after")):
             _mark(axes, evaluation, key, x, color, f"{label}, test {when}")
-    _finish(axes, "seconds of training", f"{'reward' if is_paid else 'accuracy'} (validation)")
+    finish_axes(axes, "seconds of training", f"{'reward' if is_paid else 'accuracy'} (validation)")
     if not is_paid:
         axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(-0.03 * end, 1.03 * end)
@@ -116,7 +118,7 @@ def _draw_panel(
     axes: Any, metrics: Sequence[Mapping[str, float]], name: str, label: str, color: str
 ) -> None:
     seconds, values = _series(metrics, name)
-    _finish(axes, "seconds", label)
+    finish_axes(axes, "seconds", label)
     if not values:
         _say_nothing_yet(axes)
         return
@@ -140,12 +142,13 @@ def _smoothed(values: Sequence[float]) -> list[float]:
     return means
 
 
-def _finish(axes: Any, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label, fontsize=10, color=_INK)
-    axes.set_ylabel(y_label, fontsize=10, color=_INK)
+def finish_axes(axes: Any, x_label: str, y_label: str) -> None:
+    """Label a panel and draw its grid, as in all figures."""
+    axes.set_xlabel(x_label, fontsize=10, color=INK)
+    axes.set_ylabel(y_label, fontsize=10, color=INK)
     axes.grid(True, color=_FAINT, lw=0.5, alpha=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, labelsize=9)
+    axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

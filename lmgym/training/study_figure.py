@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmgym.errors import LmgymError
+from lmgym.training.curves import INK, finish_axes
 
 if TYPE_CHECKING:
     from lmgym.overoptimization import Curve
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["draw_study"]
 
 _COLORS = ("#1f5fa8", "#d9822b", "#3a7d44", "#7a4fa0", "#b03a48", "#8a6d3b", "#4a9a9a", "#777777")
-_INK, _FAINT = "#333333", "#bbbbbb"
 
 
 def draw_study(curves: Sequence[Curve], path: Path, *, title: str = "") -> None:
@@ -35,7 +35,7 @@ def draw_study(curves: Sequence[Curve], path: Path, *, title: str = "") -> None:
         raise LmgymError("the figure needs matplotlib; run: pip install matplotlib") from error
     figure = Figure(figsize=(10, 6.5), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=14, color=_INK)
+    figure.suptitle(title, fontsize=14, color=INK)
     kinds = [kind for kind in ("best_of_n", "rl") if any(c.kind == kind for c in curves)]
     grid = figure.add_gridspec(2, max(1, len(kinds)), height_ratios=(2.1, 1))
     _draw_rewards(figure.add_subplot(grid[0, :]), curves)
@@ -62,10 +62,10 @@ def _draw_rewards(axes: Any, curves: Sequence[Curve]) -> None:
         if curve.gold_interval is not None:
             low, high = curve.gold_interval.T
             axes.fill_between(curve.distance, low, high, color=color, alpha=0.12, lw=0)
-    axes.plot([], [], color=_INK, lw=2, label="gold reward")
-    axes.plot([], [], "--", color=_INK, lw=1.2, label="proxy")
+    axes.plot([], [], color=INK, lw=2, label="gold reward")
+    axes.plot([], [], "--", color=INK, lw=1.2, label="proxy")
     axes.legend(loc="best", fontsize=9, framealpha=0.9, edgecolor="none")
-    _finish(axes, "sqrt(KL from the start), nats per answer", "reward")
+    finish_axes(axes, "sqrt(KL from the start), nats per answer", "reward")
 
 
 def _draw_kl(axes: Any, curves: Sequence[Curve], kind: str) -> None:
@@ -77,23 +77,13 @@ def _draw_kl(axes: Any, curves: Sequence[Curve], kind: str) -> None:
         if curve.kl_estimate is not None:
             axes.plot(curve.n, curve.kl_estimate, "--", color=color, lw=1.2)
     if any(curve.kl_estimate is not None for curve, _ in shown):
-        axes.plot([], [], color=_INK, lw=1.6, label="bound")
-        axes.plot([], [], "--", color=_INK, lw=1.2, label="of the samples")
+        axes.plot([], [], color=INK, lw=1.6, label="bound")
+        axes.plot([], [], "--", color=INK, lw=1.2, label="of the samples")
         axes.legend(loc="upper left", fontsize=8, framealpha=0.9, edgecolor="none")
     if kind == "best_of_n":
         axes.set_xscale("log", base=2)
-    _finish(axes, "N of best-of-N" if kind == "best_of_n" else "update", "KL (nats)")
+    finish_axes(axes, "N of best-of-N" if kind == "best_of_n" else "update", "KL (nats)")
 
 
 def _cycled(n: int) -> list[str]:
     return [_COLORS[i % len(_COLORS)] for i in range(n)]
-
-
-def _finish(axes: Any, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label, fontsize=10, color=_INK)
-    axes.set_ylabel(y_label, fontsize=10, color=_INK)
-    axes.grid(True, color=_FAINT, lw=0.5, alpha=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
