@@ -195,7 +195,9 @@ class GRPOLearner:
     ) -> dict[str, float]:
         """One optimiser step on some rows of the batch, in micro-batches; what to log of it."""
         args = self.args
-        normalizer = global_normalizer(args.loss, batch.target_mask[rows])
+        n_samples = len(torch.unique(batch.transcript[rows]))
+        normalizer = global_normalizer(args.loss, batch.target_mask[rows], n_samples)
+        lengths = _sample_lengths(batch)
         carries = advantages[rows] != 0 if self.loss_beta == 0 else torch.ones_like(rows) > 0
         rows = rows[carries]  # rows with advantage 0 have no gradient: the same step, sooner
         if not len(rows):
@@ -217,6 +219,7 @@ class GRPOLearner:
                 clip_high=args.clip_high,
                 max_completion_length=self.max_tokens,
                 normalizer=normalizer,
+                sample_lengths=lengths[index],
                 reference_logprobs=None if reference is None else reference[index, :width],
                 beta=self.loss_beta,
             )
@@ -244,8 +247,12 @@ class GRPOLearner:
         return self.args.epochs * self.args.minibatches > 1
 
     def _minibatches(self, batch: Batch) -> list[Tensor]:
-        """Rows of each optimiser step: problems come in a random order, so runs of rows will do."""
-        parts = torch.arange(len(batch), device=batch.ids.device).chunk(self.args.minibatches)
+        """Rows of each optimiser step, those of an episode together.
+
+        Problems come in a random order, so runs of episodes will do.
+        """
+        episodes = torch.unique(batch.transcript).chunk(self.args.minibatches)
+        parts = [torch.isin(batch.transcript, some).nonzero()[:, 0] for some in episodes]
         return [rows for _ in range(self.args.epochs) for rows in parts]
 
     @torch.no_grad()
@@ -256,6 +263,13 @@ class GRPOLearner:
             logprobs = target_logprobs(policy, micro, self.args.temperature)
             found[rows, : logprobs.shape[1]] = logprobs
         return found
+
+
+def _sample_lengths(batch: Batch) -> Tensor:
+    """Of each row, the ids that carry loss in the whole episode, which may have several rows."""
+    drawn = batch.target_mask.sum(1)
+    sums = drawn.new_zeros(int(batch.transcript.max()) + 1)
+    return sums.index_add(0, batch.transcript, drawn)[batch.transcript].clamp(min=1)
 
 
 def frozen_copy(policy: LanguagePolicy) -> LanguagePolicy:

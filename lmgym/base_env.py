@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
 
 from lmgym.episode import Episode, EpisodeState
 from lmgym.errors import LmgymError, unknown
@@ -35,7 +37,8 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         episode: the state machine to drive.
         schedule: pays the rewards.
         split: where `reset` draws problems from unless its options say otherwise.
-        render_mode: "ansi" returns the conversation as text.
+        render_mode: "ansi" returns the conversation as text; "rgb_array" a picture, uint8 of shape
+            (height, width, 3), where the world draws some (`Task.render_modes`).
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
@@ -49,8 +52,11 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         render_mode: str | None = None,
     ) -> None:
         """Check the arguments."""
-        if render_mode not in (None, "ansi"):
-            raise RenderModeError(str(unknown("render_mode", render_mode, ["ansi", "None"])))
+        known = list(episode.task.render_modes)
+        if render_mode is not None and render_mode not in known:
+            hint = episode.task.render_hint if render_mode == "rgb_array" else ""
+            raise RenderModeError(str(unknown("render_mode", render_mode, [*known, "None"], hint)))
+        self.metadata = {**self.metadata, "render_modes": known}
         self.episode = episode
         self.split = episode.task.check_split(split)
         self.render_mode = render_mode
@@ -97,23 +103,32 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         self.episode.set_state(state)
         return self._observe()
 
-    def render(self) -> str | None:
-        """The conversation so far as text, an unfinished message included."""
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The conversation so far as text, an unfinished message included, or a picture."""
         if self.render_mode is None:
             return None
         episode = self.episode
+        if self.render_mode == "rgb_array":
+            return episode.task.picture(episode.get_state().course.state)
         written = "" if episode.verdict is not None else episode.renderer.decode(episode.draft)
         return rendered_text(episode.messages, episode.verdict, written)
+
+    def close(self) -> None:
+        """Free what the world holds outside of this process."""
+        self.episode.task.close()
 
     @abstractmethod
     def _observe(self) -> Obs:
         """A fresh observation."""
 
     def _after_turn(self) -> tuple[float, bool, dict[str, Any]]:
-        """Reward, whether the episode is over, and info, at the end of a turn."""
+        """Reward, whether the episode is over, and info, at the end of a turn.
+
+        Ids, roles and loss mask are told of the last context; the transcript has those of all.
+        """
         episode = self.episode
         turn = episode.turns[-1]
-        info: dict[str, Any] = {"text": turn.text, "n_tokens": turn.n_tokens}
+        info: dict[str, Any] = {"text": turn.text, "n_tokens": turn.n_tokens, **episode.reply_info}
         is_over = episode.verdict is not None
         if is_over:
             first = episode.prompt_length

@@ -86,7 +86,7 @@ class ChoiceEnv(EpisodeEnv[Features, Any]):
         return np.ones(self.answers.size, np.bool_)
 
     def _observe(self) -> Features:
-        messages = self.episode.messages
+        messages = self.episode.seen
         is_over = self.episode.verdict is not None
         seen: Features = self.features.of([messages[:-1] if is_over else messages])[0]
         return seen

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import index as whole
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lmgym.episode_arguments import check_room, checked_ids, checked_prefix
 from lmgym.errors import LmgymError
 from lmgym.rendering import Renderer
-from lmgym.steps import steps_of
+from lmgym.segments import PutAway, segment_of
 from lmgym.task import Message, Opening, Role, Task, Verdict
-from lmgym.transcript import AGENT, Segment, Transcript, Turn, roles_and_mask
+from lmgym.transcript import AGENT, Transcript, Turn, roles_and_mask
 
-__all__ = ["Episode", "EpisodeState", "check_room", "checked_ids", "checked_prefix"]
+__all__ = ["Episode", "EpisodeState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,22 @@ class EpisodeState:
 
 @dataclass(slots=True)
 class _Course:
-    """What an episode knows besides its ids; lists only grow."""
+    """What an episode knows besides its ids; lists of the whole episode only grow."""
 
     opening: Opening[Any]
     state: Any
     prompt_length: int
     n_prefix: int
     world_roles: list[list[int]]
-    """Roles of the opening, then of each reply of the world."""
+    """Roles of the context's opening, then of each reply of the world in it."""
     messages: list[Message]
     turns: list[Turn]
     logprobs: list[float]
     turn_start: int
+    past: list[PutAway]
+    """The contexts before the present one, where replies start it again: one for each turn."""
+    first_message: int = 0
+    """Where among the messages the present context begins."""
 
     def copy(self) -> _Course:
         return replace(
@@ -59,6 +63,7 @@ class _Course:
             messages=self.messages.copy(),
             turns=self.turns.copy(),
             logprobs=self.logprobs.copy(),
+            past=self.past.copy(),
         )
 
 
@@ -74,19 +79,24 @@ class _NotStarted:
 class Episode:
     """One episode of a task as token ids.
 
+    Where each reply of the world starts the context again (`Task.restarts_context`), the ids are
+    those of the present context, and the ones before are segments of the transcript.
+
     Args:
         task: the world.
         renderer: turns messages into ids.
-        context: positions of the buffer; filling it ends the episode, unfinished.
+        context: positions of the buffer; filling it in the midst of a message ends the episode,
+            unfinished.
         max_tokens: ids the agent may write in one episode.
 
     Attributes:
-        tokens: the ids so far, padded, shape (context,), int32.
+        tokens: the ids of the present context, padded, shape (context,), int32.
         length: how many of them are in use.
         remaining: ids the agent may still write: what is left of the budget and of the context.
         verdict: None while the episode goes on.
         n_paid: turns, steps or ids that the view of the episode has paid.
         gold_reward: the world's graded ground truth, once the view has asked for it.
+        reply_info: what the world told besides its last reply; empty where a limit cut it off.
 
     Example:
         >>> import numpy as np
@@ -116,6 +126,7 @@ class Episode:
         self.verdict: Verdict | None = Verdict.ENDED
         self.n_paid = 0
         self.gold_reward: float | None = None
+        self.reply_info: Mapping[str, Any] = {}
         self.rng = np.random.default_rng()
         self._course: _Course = _NotStarted()  # type: ignore[assignment]
         self._end_ids = renderer.end_ids
@@ -159,6 +170,7 @@ class Episode:
             turns=[],
             logprobs=[],
             turn_start=length,
+            past=[],
         )
         if prefix:
             self.write(prefix)
@@ -197,13 +209,25 @@ class Episode:
                 f"{len(logprobs)} log-probabilities were given for {len(tokens)} ids; give one for"
                 " each"
             )
-        for position, token in enumerate(tokens):
+        n_ahead = self._write_ahead(tokens) if logprobs is None else 0
+        for position, token in enumerate(tokens[n_ahead:]):
             is_over = self.append(token)
             if logprobs is not None:
                 self._course.logprobs.append(logprobs[position])
             if is_over:
                 return True
         return False
+
+    def _write_ahead(self, tokens: Sequence[int]) -> int:
+        """Write the ids that end neither the turn nor the episode, at once; returns how many."""
+        if self.verdict is not None:
+            return 0
+        ends = (place for place, token in enumerate(tokens) if token in self._end_ids)
+        n_ahead = min(next(ends, len(tokens)), self.remaining - 1)
+        end = self.length + n_ahead
+        self.tokens[self.length : end] = tokens[:n_ahead]
+        self.length, self.remaining = end, self.remaining - n_ahead
+        return n_ahead
 
     @property
     def opening(self) -> Opening[Any]:
@@ -212,22 +236,28 @@ class Episode:
 
     @property
     def messages(self) -> list[Message]:
-        """The conversation so far; an unfinished message of the agent is not in it."""
+        """The whole conversation so far; an unfinished message of the agent is not in it."""
         return self._course.messages
 
     @property
+    def seen(self) -> list[Message]:
+        """The messages of the present context: all, unless replies start the context again."""
+        first = self._course.first_message
+        return self._course.messages[first:] if first else self._course.messages
+
+    @property
     def turns(self) -> list[Turn]:
-        """The agent's messages so far."""
+        """The agent's messages so far, at their places in the contexts they were written to."""
         return self._course.turns
 
     @property
     def prompt_length(self) -> int:
-        """How many of the ids are the opening."""
+        """How many of the ids are the opening of the present context."""
         return self._course.prompt_length
 
     @property
     def ids(self) -> list[int]:
-        """The ids so far."""
+        """The ids of the present context."""
         ids: list[int] = self.tokens[: self.length].tolist()
         return ids
 
@@ -243,24 +273,17 @@ class Episode:
         return None if text is None else [*self.renderer.encode(text), self.renderer.end_id]
 
     def transcript(self, group_id: int = 0) -> Transcript:
-        """What happened so far."""
-        roles, mask = self.roles_and_mask()
+        """What happened so far, a segment for each context."""
         course, opening = self._course, self._course.opening
-        ids, turns = tuple(self.ids), tuple(course.turns)
+        ids, turns = tuple(self.ids), tuple(course.turns[len(course.past) :])
         start = course.turn_start if self.verdict is None else self.length
         draft = self.renderer.decode(ids[start:]) if start < self.length else ""
-        segment = Segment(
-            ids,
-            roles,
-            mask,
-            course.prompt_length,
-            turns,
-            self._aligned_logprobs(mask),
-            steps=steps_of(self.renderer, ids, mask, turns, (start, draft)),
+        last = segment_of(
+            self.renderer, ids, course.world_roles, turns, course.n_prefix, (start, draft)
         )
-        return Transcript(
+        told = Transcript(
             tuple(course.messages),
-            (segment,),
+            (*(context.segment(self.renderer) for context in course.past), last),
             n_opening=len(opening.messages),
             task_id=opening.task_id,
             gold=opening.gold,
@@ -270,11 +293,13 @@ class Episode:
             gold_reward=self.gold_reward,
             draft=draft,
         )
+        is_recorded = len(course.logprobs) == told.n_tokens
+        return told.with_logprobs(course.logprobs) if is_recorded else told
 
     def roles_and_mask(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Role ids and loss mask of the ids so far, both of shape (length,)."""
+        """Role ids and loss mask of the ids of the present context, both of shape (length,)."""
         course = self._course
-        ends = [turn.end for turn in course.turns]
+        ends = [turn.end for turn in course.turns[len(course.past) :]]
         return roles_and_mask(course.world_roles, ends, self.length, course.n_prefix)
 
     def get_state(self) -> EpisodeState:
@@ -323,19 +348,25 @@ class Episode:
         return self.context, self.max_tokens, self.renderer.vocab_size
 
     def _end_turn(self) -> None:
-        """Hand the finished message to the world and append its reply."""
+        """Hand the finished message to the world and go on with its reply."""
         self._close_turn(is_finished=True)
         course = self._course
         reply = self.task.reply(course.state, course.turns[-1].text, self.rng)
         course.state = reply.state
+        self.reply_info = reply.info
         if reply.verdict is not None:
             self.verdict = reply.verdict
-        elif self.remaining == 0 or len(course.turns) >= self.task.max_turns:
+        elif len(course.turns) >= self.task.max_turns:
+            self.verdict = Verdict.UNFINISHED
+        elif self.task.restarts_context:
+            self._restart(reply.messages)
+        elif self.remaining == 0:
             self.verdict = Verdict.UNFINISHED
         else:
             self._append_reply(reply.messages)
 
     def _close_turn(self, *, is_finished: bool) -> None:
+        self.reply_info = {}
         course, end = self._course, self.length
         start = course.turn_start
         text = self.renderer.decode(self.tokens[start : end - is_finished].tolist())
@@ -353,48 +384,28 @@ class Episode:
         self.tokens[self.length : end] = ids
         self.length = course.turn_start = end
         course.world_roles.append(roles)
-        spent = sum(turn.n_tokens for turn in course.turns)
-        self.remaining = min(self.max_tokens - spent, self.context - end)
+        self.remaining = self._room(end)
 
-    def _aligned_logprobs(self, mask: tuple[int, ...]) -> tuple[float, ...] | None:
-        drawn = self._course.logprobs
-        if len(drawn) != sum(mask):
-            return None
-        values = iter(drawn)
-        return tuple(next(values) if is_drawn else 0.0 for is_drawn in mask)
+    def _restart(self, messages: Sequence[Message]) -> None:
+        """Put the context away and begin the next one with the reply, if there is room for it."""
+        course, written = self._course, self.length
+        ids, roles = self.renderer.open(messages)
+        length = len(ids)
+        room = self._room(length)
+        if room <= 0:
+            self.verdict = Verdict.UNFINISHED
+            return
+        world, turn = course.world_roles[0], course.turns[-1]
+        course.past.append(PutAway.of(self.tokens[:written], world, course.n_prefix, turn))
+        course.first_message = len(course.messages)
+        course.messages += messages
+        course.world_roles, course.n_prefix = [roles], 0
+        course.prompt_length = course.turn_start = self.length = length
+        self.tokens[:length] = ids
+        self.tokens[length:written] = self.renderer.pad_id
+        self.remaining = room
 
-
-def check_room(n_prompt: int, n_prefix: int, context: int, max_tokens: int) -> None:
-    """Raise where a prompt, or what the agent's message begins with, leaves nothing to write."""
-    if n_prompt >= context:
-        raise LmgymError(
-            f"the prompt takes {n_prompt} tokens and the context has {context};"
-            f" pass context={n_prompt + max_tokens} or more"
-        )
-    room = min(max_tokens, context - n_prompt)
-    if n_prefix >= room:
-        raise LmgymError(
-            f"prefix_ids has {n_prefix} tokens and the agent may write {room}; shorten it, or"
-            " raise max_tokens or context"
-        )
-
-
-def checked_ids(ids: Sequence[int], renderer: Renderer) -> list[int]:
-    """Ids as Python integers; raises where one is no whole number or outside the vocabulary."""
-    try:
-        tokens = [whole(token) for token in ids]
-    except TypeError:
-        raise LmgymError(f"token ids are whole numbers; given {list(ids)[:8]}") from None
-    top = renderer.vocab_size
-    outside = [token for token in tokens if not 0 <= token < top]
-    if outside:
-        raise LmgymError(f"id {outside[0]} is outside the vocabulary of {top} ids")
-    return tokens
-
-
-def checked_prefix(prefix_ids: Sequence[int], renderer: Renderer) -> list[int]:
-    """Ids that may begin the agent's message; raises where one ends it."""
-    prefix = checked_ids(prefix_ids, renderer)
-    if not renderer.end_ids.isdisjoint(prefix):
-        raise LmgymError("prefix_ids holds an id that ends the turn; it may only begin the message")
-    return prefix
+    def _room(self, length: int) -> int:
+        """How many ids the agent may write behind `length` others."""
+        spent = sum(turn.n_tokens for turn in self._course.turns)
+        return min(self.max_tokens - spent, self.context - length)

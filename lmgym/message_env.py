@@ -22,7 +22,8 @@ class MessageEnv(EpisodeEnv[str, str]):
 
     The observation is the conversation so far as plain text, a line break between messages; the
     action is the agent's whole message of this turn. `info["messages"]` has the conversation with
-    its roles.
+    its roles. Where replies start the context again (`Task.restarts_context`), both hold what came
+    since the last reply did; `render` and the transcript have the whole conversation.
 
     Example:
         >>> import gymnasium as gym, lmgym
@@ -69,10 +70,10 @@ class MessageEnv(EpisodeEnv[str, str]):
         return self._observe(), reward, is_over, False, {**info, "messages": self._messages()}
 
     def _observe(self) -> str:
-        return conversation_text(self.episode.messages)
+        return conversation_text(self.episode.seen)
 
     def _messages(self) -> tuple[dict[str, str], ...]:
-        return tuple(message.as_dict() for message in self.episode.messages)
+        return tuple(message.as_dict() for message in self.episode.seen)
 
 
 def longest_text(episode: Episode) -> int:

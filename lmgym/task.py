@@ -88,11 +88,13 @@ class Reply(NamedTuple, Generic[S]):
         state: the world's next state.
         messages: what the agent reads next; empty where the episode is over.
         verdict: set when the episode is over, None while it goes on.
+        info: what environments tell of the turn besides; a world gives the same keys each time.
     """
 
     state: S
     messages: tuple[Message, ...] = ()
     verdict: Verdict | None = None
+    info: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,14 @@ class Task(ABC, Generic[S]):
             (`gold_rewards`), for evaluation under any reward; an instance may say otherwise.
         choices: every answer there is, where a world offers a list of them, as level "choice"
             needs it; an instance may say otherwise.
+        has_figures: whether evaluations tell further figures of its episodes (`figures`).
+        restarts_context: whether each reply starts the context again: it says all that the agent
+            needs, and what came before is put away as a segment of its own. `context` is then what
+            the longest reply and the answer to it need, `max_tokens` is still of the whole
+            episode; an instance may say otherwise.
+        render_modes: how episodes can be shown, "ansi" as text; an instance that draws pictures has
+            "rgb_array" too.
+        render_hint: what to do for pictures, where there are none.
         context: positions an episode needs with the embedded byte-level tokenizer.
         max_tokens: tokens the agent may write in one episode, counted with the same tokenizer.
         max_turns: messages the agent may write in one episode.
@@ -124,6 +134,10 @@ class Task(ABC, Generic[S]):
     replies_draw: ClassVar[bool] = True
     has_gold_reward: bool = False
     choices: tuple[str, ...] = ()
+    has_figures: ClassVar[bool] = False
+    restarts_context: bool = False
+    render_modes: tuple[str, ...] = ("ansi",)
+    render_hint: str = ""
     splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
     context: int = 128
     max_tokens: int = 16
@@ -174,6 +188,27 @@ class Task(ABC, Generic[S]):
             f"{type(self).__name__} has no gold reward for {len(transcripts)} episodes; its verdict"
             " and any reward say how they went"
         )
+
+    def figures(self, journeys: Sequence[Sequence[S]]) -> dict[str, float]:
+        """Figures of finished episodes besides their success, by name, where `has_figures`.
+
+        Args:
+            journeys: the states that each went through, the first and the last among them.
+        """
+        raise LmgymError(
+            f"{type(self).__name__} has no further figures of {len(journeys)} episodes"
+        )
+
+    def picture(self, state: S) -> NDArray[np.uint8]:
+        """What a state looks like, shape (height, width, 3).
+
+        Called where `render_modes` has "rgb_array".
+        """
+        del state
+        raise LmgymError(f"{type(self).__name__} draws no pictures; use render_mode='ansi'")
+
+    def close(self) -> None:
+        """Free what the world holds outside of this process, such as a browser."""
 
     def check_split(self, split: str) -> str:
         """Return `split` if it exists."""

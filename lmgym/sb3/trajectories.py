@@ -78,6 +78,7 @@ class BaseTrajectoryBuffer(DictRolloutBuffer):
         if step == 1:
             self._check_that_it_goes_on(obs["tokens"])
         if step:
+            self._check_that_ids_grow(step - 1, obs["tokens"])
             self._end_fragments(step - 1)
         self._last_tokens = obs["tokens"]
         if self.full:
@@ -100,27 +101,37 @@ class BaseTrajectoryBuffer(DictRolloutBuffer):
 
     def _check_that_it_goes_on(self, tokens: NDArray[Any]) -> None:
         """Raise where the first observation, kept since the last rollout, is of other episodes."""
-        width = int(self.lengths[0].max())
-        is_read = np.arange(width) < self.lengths[0, :, None]
-        differs = (tokens[:, :width] != self._last_tokens[:, :width]) & is_read
-        is_other = differs.any(1) | (self.lengths[1] <= self.lengths[0])
+        is_other = self._differ(0, tokens) | (self.lengths[1] <= self.lengths[0])
         if np.any(is_other & (self.episode_starts[1] == 0)):
             raise LmgymError(
                 "the environment was reset since the last rollout; evaluate on another"
                 " environment, or set algorithm._last_obs = None before learn()"
             )
 
+    def _differ(self, step: int, tokens: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which rows do not begin with the ids that they had at `step`, shape (N,)."""
+        width = int(self.lengths[step].max())
+        is_read = np.arange(width) < self.lengths[step, :, None]
+        differs = tokens[:, :width] != self._last_tokens[:, :width]
+        found: NDArray[np.bool_] = np.any(differs & is_read, axis=1)
+        return found
+
+    def _check_that_ids_grow(self, step: int, tokens: NDArray[Any]) -> None:
+        """Raise where an episode that goes on has other ids than those of `step` and more."""
+        shrinks = self.lengths[step + 1] <= self.lengths[step]
+        is_other = (shrinks | self._differ(step, tokens)) & (self.episode_starts[step + 1] == 0)
+        if is_other.any():
+            row = int(np.flatnonzero(is_other)[0])
+            raise LmgymError(
+                f"row {row} has {self.lengths[step + 1, row]} ids after"
+                f" {self.lengths[step, row]} in the same episode, which do not go on from these;"
+                " trajectories only grow: give the token observations as the environment makes"
+                " them, and where replies start the context again leave rollout_buffer_class out"
+            )
+
     def _end_fragments(self, step: int) -> None:
         """Keep the ids of the episodes that had their last step at `step`."""
         starts = self.episode_starts[step + 1] != 0
-        continued = self.lengths[step + 1] > self.lengths[step]
-        if not np.all(starts | continued):
-            row = int(np.flatnonzero(~(starts | continued))[0])
-            raise LmgymError(
-                f"row {row} has {self.lengths[step + 1, row]} ids after"
-                f" {self.lengths[step, row]} in the same episode; trajectories only grow: give the"
-                " token observations as the environment makes them"
-            )
         for row in np.flatnonzero(starts).tolist():
             ids = self._last_tokens[row, : self.lengths[step, row]]
             self._ended[row * self.buffer_size + step] = np.array(ids)

@@ -119,12 +119,17 @@ class Workbench:
     @property
     def buffer(self) -> type[RolloutBuffer] | None:
         """The rollout buffer for PPO and A2C; None for that of Stable-Baselines3."""
-        return None if self.args.is_from_scratch else TrajectoryBuffer
+        return TrajectoryBuffer if self._grows else None
 
     @property
     def maskable_buffer(self) -> Any:
         """The same for MaskablePPO."""
-        return None if self.args.is_from_scratch else MaskableTrajectoryBuffer
+        return MaskableTrajectoryBuffer if self._grows else None
+
+    @property
+    def _grows(self) -> bool:
+        """Whether a language model reads episodes whose ids only grow."""
+        return not (self.args.is_from_scratch or self.task.restarts_context)
 
     @property
     def policy_kwargs(self) -> dict[str, Any]:

@@ -229,8 +229,10 @@ class _Search:
         self.episode.write(self.tree.ids(handle)[-written:])
         if self.episode.verdict is not None:
             return Ending(self.episode.transcript(), logprob)
-        reply = self.episode.ids[self.tree.depth(handle) :]
-        handle = self.tree.write(handle, reply)
+        if self.episode.task.restarts_context:
+            handle = self.tree.root(self.episode.ids)
+        else:
+            handle = self.tree.write(handle, self.episode.ids[self.tree.depth(handle) :])
         return _Open(_Turn(self.episode.get_state(), handle), handle, logprob)
 
 
@@ -244,6 +246,8 @@ def _check(policy: LanguagePolicy, episode: Episode) -> None:
             f" {episode.renderer.vocab_size}; make the episode with renderer=policy.renderer"
         )
     needed = episode.length + episode.remaining
+    if episode.task.restarts_context:  # a later page may be longer
+        needed = episode.context
     if policy.context is not None and needed > policy.context:
         raise LmgymError(
             f"the episode may reach {needed} ids, but the model has {policy.context} positions;"

@@ -48,9 +48,11 @@ def check_sb3(case: Case) -> None:
         raise LmgymError("stable-baselines3 is not installed; install it, or skip the check 'sb3'")
     from stable_baselines3.common import env_checker
 
+    env = case.make()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env_checker.check_env(case.make(), warn=True)
+        # Of an environment with goals it calls methods that gymnasium's wrappers do not pass on.
+        env_checker.check_env(env.unwrapped if case.level == "goal" else env, warn=True)
 
 
 def check_seeding(case: Case) -> None:

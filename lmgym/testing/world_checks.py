@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.task import ROLE_IDS, Opening, Role, Verdict
 from lmgym.testing.case import Case, Env, Step, assert_same, view_of
-from lmgym.transcript import Transcript
+from lmgym.transcript import Segment, Transcript
 
 __all__ = [
     "check_addresses",
@@ -35,7 +35,10 @@ Speaker = Callable[[Episode], str]
 
 
 def check_masks(case: Case) -> None:
-    """The loss mask marks the ids that were written, in their order, and no other id."""
+    """The loss masks mark the ids that were written, in their order, and no other id.
+
+    Where replies start the context again, those of all contexts do so together.
+    """
     env = case.make()
     view = view_of(env)
     for seed in range(20):
@@ -47,16 +50,28 @@ def check_masks(case: Case) -> None:
             written += case.written_by(view, action)
             step = Step(*env.step(action))
         assert step is not None
-        _check_ids(step.info, view.episode, opening, written)
+        segments = view.transcript().segments
+        assert segments[0].prompt_ids == tuple(opening), "the transcript opens differently"
+        _check_info(step.info, view.episode, segments[-1])
+        _check_marks(segments, written)
 
 
-def _check_ids(info: dict[str, Any], episode: Episode, opening: list[int], ids: list[int]) -> None:
-    response, mask, roles = (list(info[n]) for n in ("response_ids", "loss_mask", "role_ids"))
-    assert [*opening, *response] == episode.ids, "response_ids are not what follows the opening"
+def _check_info(info: dict[str, Any], episode: Episode, last: Segment) -> None:
+    """What is told at the end is the last segment, without what it opened with."""
+    response, mask, roles = (info[n] for n in ("response_ids", "loss_mask", "role_ids"))
+    n = episode.prompt_length
+    assert [*last.ids[:n], *response] == episode.ids, "response_ids are not what follows the prompt"
     assert len(response) == len(mask) == len(roles), "masks, roles and ids differ in length"
-    marked = [i for i, is_drawn in zip(response, mask, strict=True) if is_drawn]
-    assert marked == ids, f"the loss mask marks {marked}; written were {ids}"
-    speakers = {role for role, is_drawn in zip(roles, mask, strict=True) if is_drawn}
+    told = response, mask, roles
+    assert told == (last.ids[n:], last.loss_mask[n:], last.role_ids[n:]), "the transcript differs"
+
+
+def _check_marks(segments: Sequence[Segment], written: list[int]) -> None:
+    columns = [zip(s.ids, s.role_ids, s.loss_mask, strict=True) for s in segments]
+    drawn = [(i, role) for column in columns for i, role, is_drawn in column if is_drawn]
+    marked = [i for i, _ in drawn]
+    assert marked == written, f"the loss masks mark {marked}; written were {written}"
+    speakers = {role for _, role in drawn}
     assert speakers == {ROLE_IDS[Role.ASSISTANT]}, "marked ids that are not the assistant's"
 
 

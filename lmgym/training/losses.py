@@ -79,6 +79,7 @@ def policy_loss(
     clip_high: float | None = None,
     max_completion_length: int | None = None,
     normalizer: float | None = None,
+    sample_lengths: Tensor | None = None,
     reference_logprobs: Tensor | None = None,
     beta: float = 0.0,
 ) -> tuple[Tensor, LossStats]:
@@ -110,7 +111,10 @@ def policy_loss(
         clip_high: eh, for CISPO the largest weight itself; None for `default_clip(kind)`.
         max_completion_length: the constant of "dr_grpo", which needs it.
         normalizer: samples ("grpo", "dr_grpo", "gspo") or tokens ("dapo", "cispo") of the whole
-            batch; None where this is the whole batch.
+            batch; None where this is the whole batch and each row is a sample.
+        sample_lengths: (B,), the masked tokens of the sample that each row belongs to, where
+            samples lie in several rows, as episodes of several segments do; None where each row is
+            a sample. The ratio of "gspo" is that of the row.
         reference_logprobs: (B, T), without gradient; needed where beta > 0.
         beta: weight of the KL to the reference.
 
@@ -133,7 +137,7 @@ def policy_loss(
     if beta > 0:
         kl = _k3(_masked(_reference(reference_logprobs, logprobs) - logprobs, keep))
         losses = losses + beta * kl
-    loss = _aggregate(kind, losses, keep, normalizer, max_completion_length)
+    loss = _aggregate(kind, losses, keep, normalizer, max_completion_length, sample_lengths)
     limits = (0.0, high) if kind == "cispo" else (1 - low, 1 + high)
     return loss, _stats(kind, ratio, log_ratio, kl, per_token_advantages, keep, limits)
 
@@ -157,15 +161,19 @@ def default_clip(kind: LossKind) -> tuple[float, float]:
     return _CLIPS[kind]
 
 
-def global_normalizer(kind: LossKind, mask: Tensor) -> float:
+def global_normalizer(kind: LossKind, mask: Tensor, n_samples: int | None = None) -> float:
     """What `kind` divides by over the whole batch: its tokens ("dapo", "cispo") or its samples.
 
     Args:
         kind: which loss.
-        mask: (B, T) of the whole batch. Each row is a sample, also one without any token.
+        mask: (B, T) of the whole batch.
+        n_samples: how many samples the rows are of; by default each row is a sample, also one
+            without any token.
     """
     default_clip(kind)
-    return float(mask.sum()) if kind in ("dapo", "cispo") else float(mask.shape[0])
+    if kind in ("dapo", "cispo"):
+        return float(mask.sum())
+    return float(mask.shape[0] if n_samples is None else n_samples)
 
 
 def merge_stats(stats: Sequence[LossStats]) -> LossStats:
@@ -204,12 +212,14 @@ def _aggregate(
     keep: Tensor,
     normalizer: float | None,
     max_completion_length: int | None,
+    sample_lengths: Tensor | None,
 ) -> Tensor:
     """The (B, T) losses as one number."""
     count = max(global_normalizer(kind, keep) if normalizer is None else normalizer, 1.0)
     losses = _masked(losses, keep)
     if kind in ("grpo", "gspo"):
-        return (losses.sum(1) / _lengths(keep)).sum() / count
+        lengths = _lengths(keep) if sample_lengths is None else sample_lengths
+        return (losses.sum(1) / lengths).sum() / count
     if kind == "dr_grpo":
         if max_completion_length is None or max_completion_length < 1:
             raise LmgymError(

@@ -21,7 +21,7 @@ from lmgym.vector.batched_spaces import batched_space
 from lmgym.vector.boundaries import rows_at_boundary
 from lmgym.vector.buffers import Rows
 from lmgym.vector.episodes import EpisodeBatch
-from lmgym.vector.infos import InfoColumns, batched_infos, infos_by_row
+from lmgym.vector.infos import InfoColumns, batched_infos, infos_by_row, step_infos
 from lmgym.vector.options import ResetOptions, checked_fork, seeds_of
 from lmgym.vector.prompts import Started
 
@@ -218,6 +218,11 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
             return None
         return tuple(self.batch.render(row) for row in range(self.num_envs))
 
+    def close_extras(self, **kwargs: Any) -> None:
+        """Free what the world holds outside of this process."""
+        del kwargs
+        self.batch.task.close()
+
     @abstractmethod
     def _write(self, actions: Act, waiting: Rows | None) -> Rows:
         """Write the actions' ids, except to rows that wait; the rows whose turn ended."""
@@ -254,22 +259,7 @@ class EpisodeVectorEnv(VectorEnv[Obs, Act, NDArray[Any]], Generic[Obs, Act]):
 
     def _batched(self, step: RowStep[Obs]) -> dict[str, Any]:
         """The infos of a step in gymnasium's form."""
-        finals = step.final_observations
-        if not finals:
-            return batched_infos(self.num_envs, step.ended + step.begun)
-        is_over = np.zeros(self.num_envs, np.bool_)
-        is_over[list(finals)] = True
-        going_on = [part.of(~is_over) for part in step.ended]
-        batched = batched_infos(self.num_envs, going_on + step.begun)
-        final_info = batched_infos(self.num_envs, [part.of(is_over) for part in step.ended])
-        final_obs = np.empty(self.num_envs, object)
-        final_obs[list(finals)] = np.fromiter(finals.values(), object, len(finals))
-        return batched | {
-            "final_obs": final_obs,
-            "_final_obs": is_over,
-            "final_info": final_info,
-            "_final_info": is_over.copy(),
-        }
+        return step_infos(self.num_envs, step.ended, step.begun, step.final_observations)
 
     def _set_spaces(self, observation_space: Any, action_space: Any) -> None:
         self.single_observation_space = observation_space

@@ -1,4 +1,4 @@
-"""`TokenBuffers`: the ids of N episodes as arrays that only grow.
+"""`TokenBuffers`: the ids of N episodes as arrays that grow until their context starts again.
 
 Nothing here knows a world: ids go in, ended turns come out. A row is written at its own length,
 never shifted, so a step costs one write a row whatever the context is.
@@ -141,6 +141,20 @@ class TokenBuffers:
         start = int(self._lengths[row])
         end = start + len(ids)
         self.tokens[row, start:end] = ids
+        self._lengths[row] = end
+        self._remaining[row] = min(self.max_tokens - spent, self.context - end)
+
+    def restart(self, row: int, ids: list[int], spent: int) -> None:
+        """Begin a row's next context, within the same episode.
+
+        Args:
+            row: which.
+            ids: what the context opens with; the row must have room for them and one more.
+            spent: ids that the agent has written in this episode.
+        """
+        used, end = int(self._lengths[row]), len(ids)
+        self.tokens[row, :end] = ids
+        self.tokens[row, end:used] = self.pad_id
         self._lengths[row] = end
         self._remaining[row] = min(self.max_tokens - spent, self.context - end)
 

@@ -93,7 +93,7 @@ class ChoiceVectorEnv(EpisodeVectorEnv[Features, Any]):
         """Encode what is new; a row that is over keeps what its last answer was given to."""
         rows = self._is_stale.nonzero()[0]
         going_on = [row for row in rows.tolist() if self.batch.verdict(row) is None]
-        self._seen[going_on] = self.features.of([self.batch.messages(row) for row in going_on])
+        self._seen[going_on] = self.features.of([self.batch.seen(row) for row in going_on])
         self._is_stale[rows] = False
 
     def _start(

@@ -6,27 +6,21 @@ rewards — is done here for the rows that are there, in one batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmgym.episode import Episode, check_room
+from lmgym.episode import Episode
+from lmgym.episode_arguments import check_room
 from lmgym.errors import LmgymError
 from lmgym.rewards.schedule import Payment, RewardSchedule
-from lmgym.steps import steps_of
+from lmgym.segments import PutAway, segment_of
 from lmgym.task import ROLE_IDS, Message, Opening, Reply, Role, Verdict
-from lmgym.transcript import (
-    AGENT,
-    Segment,
-    Transcript,
-    Turn,
-    rendered_text,
-    roles_and_mask,
-)
+from lmgym.transcript import AGENT, Transcript, Turn, rendered_text, roles_and_mask
 from lmgym.vector.accounts import Accounts
 from lmgym.vector.buffers import Rows, TokenBuffers
+from lmgym.vector.courses import Course
 from lmgym.vector.infos import InfoColumns
 from lmgym.vector.prompts import Prompts, Started
 
@@ -34,18 +28,6 @@ __all__ = ["EpisodeBatch"]
 
 _ASSISTANT = ROLE_IDS[Role.ASSISTANT]
 _NAMES = {verdict: str(verdict) for verdict in Verdict}
-
-
-@dataclass(frozen=True, slots=True)
-class _Course:
-    """What an episode knows besides its ids; a value, so that forks share it."""
-
-    state: Any
-    messages: tuple[Message, ...]
-    prompt_length: int
-    turns: tuple[Turn, ...] = ()
-    replies: tuple[tuple[int, ...], ...] = ()
-    """The roles of the ids of each reply of the world."""
 
 
 class Finished(NamedTuple):
@@ -111,7 +93,7 @@ class EpisodeBatch:
         )
         self.prompts = Prompts(self.task, self.renderer, n_rows, split=split, group_size=group_size)
         self._openings: list[Opening[Any] | None] = [None] * n_rows
-        self._courses: list[_Course | None] = [None] * n_rows  # from the first reply on
+        self._courses: list[Course | None] = [None] * n_rows  # from the first reply on
         self._verdicts: list[Verdict | None] = [None] * n_rows
         self._is_cut = np.zeros(n_rows, np.bool_)  # truncated
         self._turn_starts = np.zeros(n_rows, np.intp)
@@ -172,22 +154,25 @@ class EpisodeBatch:
         self._has_cuts = True
 
     def messages(self, row: int) -> tuple[Message, ...]:
-        """The conversation of a row so far, without an unfinished message."""
+        """The whole conversation of a row so far, without an unfinished message."""
         return self._course(row).messages
+
+    def seen(self, row: int) -> tuple[Message, ...]:
+        """The messages of a row's present context: all, unless replies start it again."""
+        return self._course(row).seen
 
     def transcript(self, row: int) -> Transcript:
         """What happened in a row so far."""
         course, opening = self._course(row), self.opening(row)
         length = int(self.buffers.lengths[row, 0])
-        roles, mask = self._roles_and_mask(row, course, length)
         ids = tuple(self.buffers.tokens[row, :length].tolist())
         start = int(self._turn_starts[row]) if self.verdict(row) is None else length
         draft = self.renderer.decode(ids[start:]) if start < length else ""
-        steps = steps_of(self.renderer, ids, mask, course.turns, (start, draft))
-        segment = Segment(ids, roles, mask, course.prompt_length, course.turns, steps=steps)
+        world, n_prefix = self._world_roles(row, course), int(self._n_prefix[row])
+        last = segment_of(self.renderer, ids, world, course.turns_here, n_prefix, (start, draft))
         return Transcript(
             course.messages,
-            (segment,),
+            (*(context.segment(self.renderer) for context in course.past), last),
             n_opening=len(opening.messages),
             task_id=opening.task_id,
             gold=opening.gold,
@@ -219,7 +204,7 @@ class EpisodeBatch:
             due: those that are paid, `turned` among them.
         """
         drafts = self._drafts(turned)
-        verdicts = self._reply(turned, drafts)
+        verdicts, told = self._reply(turned, drafts)
         for row, verdict in zip(drafts.rows, verdicts, strict=True):
             self._verdicts[row] = verdict
         listed, ended = drafts.rows, verdicts
@@ -233,6 +218,7 @@ class EpisodeBatch:
         if due is not turned:
             settled = [payments[index] for index in np.searchsorted(due, turned).tolist()]
         infos = self._infos(turned, drafts, verdicts, settled, over) if len(turned) else []
+        _add_told(infos, turned, told)
         unscored = [index for index, payment in enumerate(payments) if not payment.is_scored]
         if unscored:
             infos.append(InfoColumns(due[unscored], {"unscored": [True] * len(unscored)}))
@@ -257,23 +243,23 @@ class EpisodeBatch:
             self._n_prefix[row] = len(prefix)
         self._has_prefixes = bool(self._n_prefix.any())
 
-    def _course(self, row: int) -> _Course:
+    def _course(self, row: int) -> Course:
         """What is known of a row, its last message included where the episode is over."""
         course = self._course_before(row)
         return course if self.verdict(row) is None else self._with_last(row, course)
 
-    def _course_before(self, row: int) -> _Course:
+    def _course_before(self, row: int) -> Course:
         """What is known of a row, without the message that is written or was written last."""
         course, opening = self._courses[row], self.opening(row)
         start = int(self._turn_starts[row])
-        return course or _Course(opening.state, opening.messages, start)
+        return course or Course(opening.state, opening.messages, start)
 
-    def _with_last(self, row: int, course: _Course) -> _Course:
+    def _with_last(self, row: int, course: Course) -> Course:
         start, end = int(self._turn_starts[row]), int(self.buffers.lengths[row, 0])
         ids = self.buffers.tokens[row, start:end].tolist()
         is_finished = ids[-1] in self.renderer.end_ids
         text = self.renderer.decode(ids[:-1] if is_finished else ids)
-        return _with_turn(course, Turn(AGENT, start, end, text, end - start, is_finished))
+        return course.said(Turn(AGENT, start, end, text, end - start, is_finished))
 
     def _drafts(self, rows: Rows) -> _Drafts:
         tokens, decode, end_ids = self.buffers.tokens, self.renderer.decode, self.renderer.end_ids
@@ -287,8 +273,14 @@ class EpisodeBatch:
         texts = [decode(draft[:-1] if is_finished else draft) for draft, is_finished in said]
         return _Drafts(listed, starts, ends, ids, texts, finished)
 
-    def _reply(self, rows: Rows, drafts: _Drafts) -> list[Verdict | None]:
-        """Hand the finished messages to the world and append its replies; the verdicts."""
+    def _reply(
+        self, rows: Rows, drafts: _Drafts
+    ) -> tuple[list[Verdict | None], list[Mapping[str, Any]]]:
+        """Hand the finished messages to the world and append its replies.
+
+        Returns:
+            The verdicts, and what the world told besides.
+        """
         listed, openings, courses = drafts.rows, self._openings, self._courses
         verdicts: list[Verdict | None] = [Verdict.UNFINISHED] * len(listed)
         told = [index for index, is_finished in enumerate(drafts.finished) if is_finished]
@@ -297,26 +289,45 @@ class EpisodeBatch:
         states = [course.state for course in known if course is not None]
         texts = [drafts.texts[index] for index in told]
         replies = self.task.reply_many(states, texts, self.prompts.repliers(speakers))
+        infos: list[Mapping[str, Any]] = [{}] * len(listed)
         for index, reply in zip(told, replies, strict=True):
+            infos[index] = reply.info
             if reply.verdict is not None:
                 verdicts[index] = reply.verdict
             elif self._goes_on(listed[index], reply):
                 verdicts[index] = None
-        return verdicts
+        return verdicts, infos
 
     def _goes_on(self, row: int, reply: Reply[Any]) -> bool:
         """Append a reply that does not end the episode, if turns, budget and context allow it."""
         course = self._with_last(row, self._course_before(row))
         end = course.turns[-1].end
+        if self.task.restarts_context:
+            return self._restarts(row, course, reply)
         ids, roles = self.renderer.append(int(self.buffers.tokens[row, end - 1]), reply.messages)
         end += len(ids)
         is_last = len(course.turns) >= self.task.max_turns or not self.buffers.remaining[row, 0]
         if is_last or end >= self.context:
             return False
-        self.buffers.extend(row, ids, sum(turn.n_tokens for turn in course.turns))
-        messages, replies = (*course.messages, *reply.messages), (*course.replies, tuple(roles))
-        self._courses[row] = replace(course, state=reply.state, messages=messages, replies=replies)
+        self.buffers.extend(row, ids, course.n_written)
+        self._courses[row] = course.heard(reply, roles)
         self._turn_starts[row] = end
+        return True
+
+    def _restarts(self, row: int, course: Course, reply: Reply[Any]) -> bool:
+        """Put a row's context away and begin the next one with the reply, if there is room."""
+        ids, roles = self.renderer.open(reply.messages)
+        length, spent = len(ids), course.n_written
+        is_last = len(course.turns) >= self.task.max_turns or spent >= self.max_tokens
+        if is_last or length >= self.context:
+            return False
+        turn, n_prefix = course.turns[-1], int(self._n_prefix[row])
+        (world,) = self._world_roles(row, course)
+        context = PutAway.of(self.buffers.tokens[row, : turn.end], world, n_prefix, turn)
+        self.buffers.restart(row, ids, spent)
+        self._courses[row] = course.restarted(reply, roles, context)
+        self._turn_starts[row] = length
+        self._n_prefix[row] = 0
         return True
 
     def _infos(
@@ -367,17 +378,24 @@ class EpisodeBatch:
         }
 
     def _roles_and_mask(
-        self, row: int, course: _Course, length: int
+        self, row: int, course: Course, length: int
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        opening = self.renderer.open(self.opening(row).messages)[1]
-        ends = [turn.end for turn in course.turns]
-        world = [opening, *course.replies]
+        ends = [turn.end for turn in course.turns_here]
+        world = self._world_roles(row, course)
         return roles_and_mask(world, ends, length, int(self._n_prefix[row]))
 
+    def _world_roles(self, row: int, course: Course) -> list[Sequence[int]]:
+        """The roles of what a row's present context opened with, then of each reply in it."""
+        opened = course.prompt_roles or self.renderer.open(self.opening(row).messages)[1]
+        return [opened, *course.replies]
 
-def _with_turn(course: _Course, turn: Turn) -> _Course:
-    messages = (*course.messages, Message(Role.ASSISTANT, turn.text))
-    return replace(course, messages=messages, turns=(*course.turns, turn))
+
+def _add_told(infos: list[InfoColumns], rows: Rows, told: Sequence[Mapping[str, Any]]) -> None:
+    """Add what the world told besides its replies, of the rows that it told something."""
+    some = [index for index, info in enumerate(told) if info]
+    if some:
+        columns = {key: [told[index][key] for index in some] for key in told[some[0]]}
+        _add(infos, rows, some, columns)
 
 
 def _add(

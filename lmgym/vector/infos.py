@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lmgym.vector.buffers import Rows
 
-__all__ = ["InfoColumns", "batched_infos", "infos_by_row"]
+__all__ = ["InfoColumns", "batched_infos", "infos_by_row", "step_infos"]
 
 
 _MANY = 12
@@ -73,6 +73,35 @@ def batched_infos(n_rows: int, parts: Iterable[InfoColumns]) -> dict[str, Any]:
             else:
                 batched = _merged(batched, columns)
     return batched
+
+
+def step_infos(
+    n_rows: int,
+    ended: Iterable[InfoColumns],
+    begun: Iterable[InfoColumns],
+    finals: Mapping[int, Any],
+) -> dict[str, Any]:
+    """The infos of a step in gymnasium's form.
+
+    Args:
+        n_rows: of the batch.
+        ended: of rows whose turn or episode ended.
+        begun: what `reset` tells of rows that started again.
+        finals: in mode same_step, the last observations of the rows that are over.
+    """
+    if not finals:
+        return batched_infos(n_rows, [*ended, *begun])
+    is_over = np.zeros(n_rows, np.bool_)
+    is_over[list(finals)] = True
+    going_on = [part.of(~is_over) for part in ended]
+    final_obs = np.empty(n_rows, object)
+    final_obs[list(finals)] = np.fromiter(finals.values(), object, len(finals))
+    return batched_infos(n_rows, [*going_on, *begun]) | {
+        "final_obs": final_obs,
+        "_final_obs": is_over,
+        "final_info": batched_infos(n_rows, [part.of(is_over) for part in ended]),
+        "_final_info": is_over.copy(),
+    }
 
 
 def _columns(n_rows: int, part: InfoColumns, mask: NDArray[np.bool_]) -> dict[str, Any]:

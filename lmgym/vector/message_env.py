@@ -73,7 +73,7 @@ class MessageVectorEnv(EpisodeVectorEnv[tuple[str, ...], Sequence[str]]):
         return {row: self._text(row) for row in rows.tolist()}
 
     def _more_of_turns(self, rows: Rows) -> dict[str, list[Any]]:
-        messages = [self.batch.messages(row) for row in rows.tolist()]
+        messages = [self.batch.seen(row) for row in rows.tolist()]
         return {"messages": [tuple(message.as_dict() for message in said) for said in messages]}
 
     def _more_of_starts(self, rows: Rows) -> dict[str, list[Any]]:
@@ -82,4 +82,4 @@ class MessageVectorEnv(EpisodeVectorEnv[tuple[str, ...], Sequence[str]]):
     def _text(self, row: int) -> str:
         if not self.batch.has_started(row):
             return ""  # a masked reset came first, and not to this row
-        return conversation_text(self.batch.messages(row))
+        return conversation_text(self.batch.seen(row))

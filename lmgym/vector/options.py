@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from lmgym.episode import checked_prefix
+from lmgym.episode_arguments import checked_prefix
 from lmgym.errors import LmgymError, unknown
 from lmgym.vector.buffers import Rows
 from lmgym.vector.episodes import EpisodeBatch
 from lmgym.vector.prompts import Started
 
-__all__ = ["ResetOptions", "checked_fork", "seeds_of"]
+__all__ = [
+    "ResetOptions",
+    "check_count",
+    "check_listed",
+    "checked_fork",
+    "masked_rows",
+    "per_row",
+    "seeds_of",
+]
 
 _OPTIONS = ("prefix_ids", "reset_mask", "split", "task_id")
 
@@ -40,12 +48,12 @@ class ResetOptions:
             if name not in _OPTIONS:
                 raise unknown("reset option", name, _OPTIONS)
         n_rows = batch.n_rows
-        self.rows = _masked(given.pop("reset_mask", None), n_rows)
+        self.rows = masked_rows(given.pop("reset_mask", None), n_rows)
         self.is_default = all(value is None for value in given.values())
         self._batch = batch
-        splits = _per_row("split", given.get("split"), n_rows)
+        splits = per_row("split", given.get("split"), n_rows)
         self._splits = [batch.task.check_split(s or batch.prompts.split) for s in splits]
-        self._task_ids = _per_row("task_id", given.get("task_id"), n_rows)
+        self._task_ids = per_row("task_id", given.get("task_id"), n_rows)
         for task_id in set(self._task_ids) - {None}:  # an unknown one is refused here
             batch.task.reset(np.random.default_rng(0), task_id=task_id)
         self._prefixes = _prefixes(given.get("prefix_ids"), batch)
@@ -72,7 +80,7 @@ def seeds_of(seed: int | Sequence[int | None] | None, rows: Rows, n_rows: int) -
     if isinstance(seed, (int, np.integer)):
         seeds: list[int | None] = [int(seed) + row for row in rows.tolist()]
     else:
-        _check_count("seed", seed, n_rows)
+        check_count("seed", seed, n_rows)
         given = [seed[row] for row in rows.tolist()]
         seeds = [int(s) if isinstance(s, np.integer) else s for s in given]
     strange = [s for s in seeds if s is not None and not (isinstance(s, int) and s >= 0)]
@@ -116,7 +124,7 @@ def _existing(rows: Sequence[int] | Rows, n_rows: int) -> Rows:
     return array.astype(np.intp, copy=False)
 
 
-def _masked(mask: Any, n_rows: int) -> Rows:
+def masked_rows(mask: Any, n_rows: int) -> Rows:
     """The rows that a `reset_mask` names."""
     if mask is None:
         return np.arange(n_rows)
@@ -129,11 +137,11 @@ def _masked(mask: Any, n_rows: int) -> Rows:
     return array.nonzero()[0]
 
 
-def _per_row(name: str, value: str | Sequence[Any] | None, n_rows: int) -> list[Any]:
+def per_row(name: str, value: str | Sequence[Any] | None, n_rows: int) -> list[Any]:
     """One value a row, from one for all or from a list."""
     if value is None or isinstance(value, str):
         return [value] * n_rows
-    _check_count(name, value, n_rows)
+    check_count(name, value, n_rows)
     strange = [one for one in value if not (one is None or isinstance(one, str))]
     if strange:
         raise LmgymError(f"{name} {strange[0]!r} is no text")
@@ -143,22 +151,24 @@ def _per_row(name: str, value: str | Sequence[Any] | None, n_rows: int) -> list[
 def _prefixes(given: Any, batch: EpisodeBatch) -> list[list[int]]:
     if given is None:
         return [[]] * batch.n_rows
-    _check_listed("prefix_ids", given)
+    check_listed("prefix_ids", given)
     is_per_row = any(ids is None or np.ndim(ids) for ids in given)
     per_row = list(given) if is_per_row else [given] * batch.n_rows
-    _check_count("prefix_ids", per_row, batch.n_rows)
+    check_count("prefix_ids", per_row, batch.n_rows)
     return [[] if ids is None else checked_prefix(ids, batch.renderer) for ids in per_row]
 
 
-def _check_listed(name: str, values: Any) -> None:
+def check_listed(name: str, values: Any) -> None:
+    """Raise where an option is no list."""
     if isinstance(values, str) or not hasattr(values, "__len__"):
         raise LmgymError(
             f"{name}={values!r:.60} is no list; give one for all rows, or one for each"
         )
 
 
-def _check_count(name: str, values: Sequence[Any], n_rows: int) -> None:
-    _check_listed(name, values)
+def check_count(name: str, values: Sequence[Any], n_rows: int) -> None:
+    """Raise where an option is no list of one value a row."""
+    check_listed(name, values)
     if len(values) != n_rows:
         raise LmgymError(
             f"{name} has {len(values)} values for {n_rows} rows; give one for all rows, or one for"

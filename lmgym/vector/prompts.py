@@ -41,7 +41,7 @@ class Prompts:
 
     Args:
         task: the world.
-        renderer: encodes the openings.
+        renderer: encodes the openings; None where nobody asks for ids.
         n_rows: how many rows.
         split: where openings are drawn from ahead.
         group_size: so many rows, one after the other, are given the same problems in the same
@@ -49,7 +49,13 @@ class Prompts:
     """
 
     def __init__(
-        self, task: Task[Any], renderer: Renderer, n_rows: int, *, split: str, group_size: int = 1
+        self,
+        task: Task[Any],
+        renderer: Renderer | None,
+        n_rows: int,
+        *,
+        split: str,
+        group_size: int = 1,
     ) -> None:
         """Seed from the system; `seed` makes it reproducible."""
         self.task = task
@@ -61,7 +67,7 @@ class Prompts:
         self._generators = np.empty(n_rows, object)
         self._is_shared = np.zeros(n_rows, np.bool_)
         self._seed_all(range(n_rows), [None] * n_rows)
-        draws_ahead = group_size == 1 and not task.replies_draw
+        draws_ahead = group_size == 1 and not task.replies_draw and renderer is not None
         size = min(_LONGEST, _KEPT // n_rows)
         size = (size if size >= _SHORTEST else 1) if draws_ahead else 0
         self._size = size
@@ -114,11 +120,18 @@ class Prompts:
             taken[row] = place + 1
         return self.encoded(openings)
 
-    def open(self, row: int, *, split: str, task_id: str | None) -> Opening[Any]:
-        """The opening of a row from any split, or of a given problem."""
+    def open(self, row: int, *, split: str, task_id: str | None, **chosen: Any) -> Opening[Any]:
+        """The opening of a row from any split, or of a given problem.
+
+        Args:
+            row: whose generator or group decides.
+            split: where it is drawn from.
+            task_id: the problem instead.
+            chosen: what else the `reset` of this task takes.
+        """
         if self.group_size > 1 and task_id is None:
-            return self._of_group(row, split)
-        return self.task.reset(self.generator(row), split=split, task_id=task_id)
+            return self._of_group(row, split, **chosen)
+        return self.task.reset(self.generator(row), split=split, task_id=task_id, **chosen)
 
     def encoded(self, openings: list[Opening[Any]]) -> Started:
         """The ids of openings."""
@@ -126,6 +139,7 @@ class Prompts:
         lengths = [len(prompt) // _INT for prompt in ids]
         width = _INT * max(lengths)
         if width > len(self._padding):
+            assert self.renderer is not None
             self._padding = np.full(width // _INT, self.renderer.pad_id, np.int32).tobytes()
         padded = b"".join([prompt + self._padding[: width - len(prompt)] for prompt in ids])
         prompts = np.frombuffer(padded, np.int32).reshape(len(ids), -1)
@@ -165,11 +179,12 @@ class Prompts:
     def _drawn(self, row: int) -> Opening[Any]:
         return self.open(row, split=self.split, task_id=None)
 
-    def _of_group(self, row: int, split: str) -> Opening[Any]:
+    def _of_group(self, row: int, split: str, **chosen: Any) -> Opening[Any]:
         """The next problem of a row's group: its number in the order of the group decides it."""
         number = int(self._n_started[row])
         self._n_started[row] += 1
-        return self.task.reset(np.random.default_rng((self._orders[row], number)), split=split)
+        rng = np.random.default_rng((self._orders[row], number))
+        return self.task.reset(rng, split=split, **chosen)
 
     def _own(self, row: int) -> np.random.Generator:
         """A row's generator, which no other row draws from."""
@@ -205,6 +220,7 @@ class Prompts:
         seen = self._seen.get(id(messages))
         if seen is not None and seen[0] is messages:
             return seen[1]
+        assert self.renderer is not None
         ids = np.array(self.renderer.open(messages)[0], np.int32).tobytes()
         if self._size > 1:
             if len(self._seen) >= _SEEN:
