@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,9 @@ from typing import Any
 
 from lmgym.errors import LmgymError
 from lmgym.factory import ENV_ARGUMENTS, VECTOR_ARGUMENTS, make_env, make_task
+from lmgym.goals import GoalTask
 from lmgym.registry import WorldSpec, find_world
+from lmgym.task import Task
 
 __all__ = ["HEADINGS", "card", "field_docs"]
 
@@ -135,14 +138,34 @@ def _at_a_glance(spec: WorldSpec) -> str:
     task = make_task(spec.id)
     rows = [
         ("Make", f'`gym.make("{spec.address}")`'),
+        *([("Needs", f"`pip install 'lmgym[{spec.requires}]'`")] if spec.requires else []),
         ("Levels", ", ".join(spec.levels)),
         ("Splits", ", ".join(task.splits)),
         ("Gold answers", "yes" if spec.has_gold else "no"),
+        *(_goal_sizes(task) if isinstance(task, GoalTask) else []),
+        *(_text_sizes(task) if set(spec.levels) != {"goal"} else []),
+    ]
+    return _table(("", ""), rows)
+
+
+def _text_sizes(task: Task[Any]) -> list[tuple[str, str]]:
+    return [
         ("Tokens of the context", f"{task.context}, with the embedded tokenizer"),
         ("Tokens the agent may write", f"{task.max_tokens}, with the embedded tokenizer"),
         ("Messages the agent may write", str(task.max_turns)),
     ]
-    return _table(("", ""), rows)
+
+
+def _goal_sizes(task: GoalTask[Any]) -> list[tuple[str, str]]:
+    schema = task.schema
+    n_goals = math.prod(schema.sizes.tolist())
+    return [
+        ("Facts of a goal", f"{len(schema.facts)}, {n_goals:,} combinations of their values"),
+        ("Values of the facts", ", ".join(f"{f.key}: {len(f.values)}" for f in schema.facts)),
+        ("Commands", str(len(task.commands))),
+        ("Features of a state", str(task.n_features)),
+        ("Commands of an episode", str(task.horizon)),
+    ]
 
 
 def _arguments(spec: WorldSpec) -> str:

@@ -1,6 +1,7 @@
 """The worlds that come with the package."""
 
-from lmgym.registry import LEVELS, WORLDS, WorldSpec, register_world
+from lmgym.families import MINIWOB, register_family
+from lmgym.registry import FAMILIES, LEVELS, WORLDS, WorldSpec, register_world
 
 __all__ = ["register_all"]
 
@@ -64,6 +65,20 @@ _WORLDS = (
             "demonstrations": "1.000",
         },
     ),
+    WorldSpec(
+        "lmgym/Web-v0",
+        "lmgym.envs.web.task:WebTask",
+        "Do on a web site what an instruction asks for, and nothing else.",
+        has_goals=True,
+    ),
+    WorldSpec(
+        "lmgym/WebGoal-v0",
+        "lmgym.envs.web.goal_task:WebGoalTask",
+        "Bring a web site into a state, as a vector of facts: for hindsight experience replay.",
+        levels=("goal",),
+        defaults={"level": "goal", "reward": "sparse"},
+        has_goals=True,
+    ),
 )
 
 
@@ -72,3 +87,5 @@ def register_all() -> None:
     for spec in _WORLDS:
         if spec.id not in WORLDS:
             register_world(spec)
+    if MINIWOB.id not in FAMILIES:
+        register_family(MINIWOB)

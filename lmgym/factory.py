@@ -14,6 +14,7 @@ from lmgym.registry import find_world
 
 if TYPE_CHECKING:
     from lmgym.episode import Episode
+    from lmgym.goals import GoalTask
     from lmgym.rendering import Renderer
     from lmgym.rewards.schedule import RewardSchedule
     from lmgym.rewards.source import Reward, RewardSource
@@ -41,6 +42,8 @@ ENV_ARGUMENTS = (
     "alphabet",
     "mask",
     "encoder",
+    "goals",
+    "instruction",
     "render_mode",
 )
 VECTOR_ARGUMENTS = (
@@ -107,8 +110,14 @@ def episode_of(
 ) -> Episode:
     """An episode of a task that is already made; arguments as for `make_episode`."""
     from lmgym.episode import Episode
+    from lmgym.goals import GoalTask
     from lmgym.rendering import ByteRenderer
 
+    if isinstance(task, GoalTask) and not task.reads_messages:
+        raise LmgymError(
+            f"{type(task).__name__} takes commands, not messages, so it has no level of ids or"
+            " text; make its environment with level='goal'"
+        )
     if renderer is None or renderer == "byte":
         renderer = ByteRenderer()
     elif isinstance(renderer, str):
@@ -129,7 +138,7 @@ def episode_of(
 def make_env(
     world: str,
     *,
-    level: str = "token",
+    level: str | None = None,
     reward: Reward = "verifier",
     tokenizer: Renderer | str | None = None,
     split: str = "train",
@@ -139,6 +148,8 @@ def make_env(
     alphabet: str | None = None,
     mask: str | None = None,
     encoder: str = "hashing",
+    goals: str | None = None,
+    instruction: bool = False,
     render_mode: str | None = None,
     autoreset_mode: str | None = None,
     **task_args: Any,
@@ -147,7 +158,8 @@ def make_env(
 
     Args:
         world: the id.
-        level: "token", "chunk", "message" or, where the world lists answers, "choice".
+        level: "token", "chunk", "message", where the world lists answers "choice", or, where it
+            takes commands, "goal"; by default the world's first.
         reward: a registered name, a function, a source, or None.
         tokenizer: a name or a `Renderer`; by default the embedded byte-level one.
         split: where `reset` draws problems from unless its options say otherwise.
@@ -158,6 +170,8 @@ def make_env(
             "chars:0123456789"; by default the whole vocabulary. For levels of ids.
         mask: an alphabet that `action_masks` lets through, while actions stay ids.
         encoder: what makes the observations of level "choice", as `make_encoder` takes it.
+        goals: how level "goal" shows goals, "one_hot" (default) or "vector".
+        instruction: whether it shows the desired goal as text, too, as byte ids.
         render_mode: "ansi" or None.
         autoreset_mode: of batched environments; "next_step", their default, is taken here so that
             the spec of a batch makes a single environment too.
@@ -173,13 +187,18 @@ def make_env(
             " vectorization_mode='sync', vector_kwargs={'autoreset_mode': ...}"
         )
     from lmgym.choice_env import ChoiceEnv
+    from lmgym.goal_env import GoalEnv
     from lmgym.message_env import MessageEnv
     from lmgym.token_env import ChunkEnv, TokenEnv
 
-    episode, schedule = _parts(
-        world, level, reward, tokenizer, context=context, max_tokens=max_tokens, **task_args
-    )
+    level = _checked_level(world, level, goals, instruction)
+    sizes = {"context": context, "max_tokens": max_tokens}
     common: dict[str, Any] = {"split": split, "render_mode": render_mode}
+    if level == "goal":
+        _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
+        shown: dict[str, Any] = {"goals": goals or "one_hot", "instruction": instruction}
+        return GoalEnv(_goal_task(world, task_args), reward=reward, **shown, **common)
+    episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
         _check_no_ids(level, alphabet, mask)
         if level == "choice":
@@ -195,7 +214,7 @@ def make_vector_env(
     world: str,
     num_envs: int = 1,
     *,
-    level: str = "token",
+    level: str | None = None,
     reward: Reward = "verifier",
     tokenizer: Renderer | str | None = None,
     split: str = "train",
@@ -205,6 +224,8 @@ def make_vector_env(
     alphabet: str | None = None,
     mask: str | None = None,
     encoder: str = "hashing",
+    goals: str | None = None,
+    instruction: bool = False,
     render_mode: str | None = None,
     autoreset_mode: str | AutoresetMode = "next_step",
     copy: bool = True,
@@ -220,7 +241,8 @@ def make_vector_env(
     Args:
         world: the id.
         num_envs: rows of the batch.
-        level: "token", "chunk", "message" or, where the world lists answers, "choice".
+        level: "token", "chunk", "message", where the world lists answers "choice", or, where it
+            takes commands, "goal"; by default the world's first.
         reward: a registered name, a function, a source, or None.
         tokenizer: a name or a `Renderer`.
         split: where problems are drawn from unless the options of `reset` say otherwise.
@@ -230,6 +252,8 @@ def make_vector_env(
         alphabet: the only ids that actions stand for.
         mask: an alphabet that `action_masks` lets through.
         encoder: what makes the observations of level "choice".
+        goals: how level "goal" shows goals.
+        instruction: whether it shows the desired goal as text, too.
         render_mode: "ansi" or None.
         autoreset_mode: "next_step", "same_step" or "disabled".
         copy: whether observations are fresh arrays; False returns read-only views that the next
@@ -245,6 +269,7 @@ def make_vector_env(
     from lmgym.vector import (
         ChoiceVectorEnv,
         ChunkVectorEnv,
+        GoalVectorEnv,
         MessageVectorEnv,
         TokenVectorEnv,
         VectorArgs,
@@ -260,9 +285,13 @@ def make_vector_env(
         max_episode_steps=max_episode_steps,
         render_mode=render_mode,
     )
-    episode, schedule = _parts(
-        world, level, reward, tokenizer, context=context, max_tokens=max_tokens, **task_args
-    )
+    level = _checked_level(world, level, goals, instruction)
+    sizes = {"context": context, "max_tokens": max_tokens}
+    if level == "goal":
+        _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
+        shown: dict[str, Any] = {"goals": goals or "one_hot", "instruction": instruction}
+        return GoalVectorEnv(_goal_task(world, task_args), args, reward=reward, **shown)
+    episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
         _check_no_ids(level, alphabet, mask)
         if level == "choice":
@@ -274,19 +303,50 @@ def make_vector_env(
     return TokenVectorEnv(episode, schedule, args, **choices)
 
 
+def _checked_level(world: str, level: str | None, goals: str | None, instruction: bool) -> str:
+    """A level that the world offers, by default its first."""
+    spec = find_world(world)
+    level = spec.levels[0] if level is None else level
+    if level not in spec.levels:
+        raise unknown(f"level of {spec.id}", level, spec.levels)
+    if level != "goal" and (goals is not None or instruction):
+        raise LmgymError(
+            f"goals={goals!r}, instruction={instruction}: level {level!r} shows no goals; leave"
+            " them out, or choose level='goal' in a world that offers it"
+        )
+    return level
+
+
+def _goal_task(world: str, task_args: dict[str, Any]) -> GoalTask[Any]:
+    """The task behind level "goal"."""
+    from lmgym.goals import GoalTask
+
+    task = make_task(world, **task_args)
+    if not isinstance(task, GoalTask):
+        raise LmgymError(
+            f"{type(task).__name__} is no GoalTask, as level 'goal' needs; choose another of"
+            f" {', '.join(find_world(world).levels)}"
+        )
+    return task
+
+
+def _check_no_tokens(given: dict[str, Any]) -> None:
+    """Raise where level "goal" is given arguments of tokens."""
+    told = {name: value for name, value in given.items() if value is not None}
+    if told:
+        listed = ", ".join(f"{name}={value!r:.60}" for name, value in told.items())
+        raise LmgymError(f"{listed}: level 'goal' takes commands and has no tokens; leave them out")
+
+
 def _parts(
     world: str,
-    level: str,
     reward: Reward,
     tokenizer: Renderer | str | None,
     **sizes_and_task_args: Any,
 ) -> tuple[Episode, RewardSchedule]:
-    """What every view is made of."""
+    """What every view of an episode of ids is made of."""
     from lmgym.rewards.schedule import RewardSchedule
 
-    spec = find_world(world)
-    if level not in spec.levels:
-        raise unknown(f"level of {spec.id}", level, spec.levels)
     source = make_source(reward)
     if source is not None and not source.is_causal:
         raise LmgymError(

@@ -16,10 +16,12 @@ import gymnasium as gym
 from lmgym.errors import LmgymError, unknown
 
 if TYPE_CHECKING:
+    from lmgym.families import WorldFamily
     from lmgym.task import Task
 
 __all__ = [
     "AGENTS",
+    "FAMILIES",
     "LEVELS",
     "REWARDS",
     "REWARD_ARGUMENTS",
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 LEVELS = ("token", "chunk", "message")
-"""The levels at which a world can be seen."""
+"""The levels at which every world of text can be seen; some offer "choice" or "goal" besides."""
 
 REWARDS: dict[str, str] = {
     "verifier": "lmgym.rewards.rules:VerifierReward",
@@ -65,6 +67,7 @@ AGENTS: dict[str, str] = {
     "sb3-maskable-ppo": "lmgym.agents.sb3_maskable_ppo:SB3MaskablePPOArgs",
     "sb3-a2c": "lmgym.agents.sb3_a2c:SB3A2CArgs",
     "sb3-dqn": "lmgym.agents.sb3_dqn:SB3DQNArgs",
+    "her": "lmgym.agents.her:HERArgs",
     "embedded": "lmgym.agents.embedded:EmbeddedArgs",
 }
 """Learners by name: their arguments, whose module has `train(args, ...)`."""
@@ -81,6 +84,10 @@ class WorldSpec:
         levels: the levels it can be seen at.
         has_gold: whether its problems have a right answer that earns the verifier's reward.
         baselines: measured success by name, for the card.
+        defaults: keyword arguments that `gymnasium.make` passes unless told otherwise, such as
+            {"level": "goal", "reward": "sparse"}.
+        has_goals: whether its episodes pursue goals, and can be told again with others.
+        requires: the extra of this package that its episodes need; empty where there is none.
     """
 
     id: str
@@ -89,6 +96,9 @@ class WorldSpec:
     levels: tuple[str, ...] = LEVELS
     has_gold: bool = True
     baselines: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    has_goals: bool = False
+    requires: str = ""
 
     @property
     def task_class(self) -> type[Task[Any]]:
@@ -107,6 +117,9 @@ class WorldSpec:
 WORLDS: dict[str, WorldSpec] = {}
 """The registered worlds by id."""
 
+FAMILIES: dict[str, WorldFamily] = {}
+"""Many worlds at once, by the id that theirs are made from."""
+
 
 def register_world(spec: WorldSpec) -> None:
     """Make a world known here and to gymnasium.
@@ -121,7 +134,7 @@ def register_world(spec: WorldSpec) -> None:
         spec.id,
         "lmgym.factory:make_env",
         vector_entry_point="lmgym.factory:make_vector_env",
-        kwargs={"world": spec.address},
+        kwargs={"world": spec.address, **spec.defaults},
     )
 
 
@@ -135,10 +148,21 @@ def find_world(world: str) -> WorldSpec:
             raise LmgymError(
                 f"cannot import {module!r} to find the world {world!r}: {error}"
             ) from None
-    if world_id not in WORLDS:
+    if world_id in WORLDS:
+        return WORLDS[world_id]
+    member = next(filter(None, (f.spec_of(world_id) for f in FAMILIES.values())), None)
+    if member is None:
         hint = "your own world: MODULE:ID, where importing MODULE registers it"
-        raise unknown("environment", world_id, WORLDS, hint)
-    return WORLDS[world_id]
+        raise unknown("environment", world_id, [*WORLDS, *_near_members(world_id)], hint)
+    return member
+
+
+def _near_members(world_id: str) -> list[str]:
+    """What to offer of the families: the members of the one that is meant, else their pattern."""
+    for family in FAMILIES.values():
+        if world_id.startswith(family.id.partition("{}")[0]):
+            return family.ids
+    return list(FAMILIES)
 
 
 def load(entry: str) -> Any:

@@ -13,7 +13,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from lmgym.registry import LEVELS, WORLDS
 
-IDS = [world for world in WORLDS if world.startswith("lmgym/")]
+IDS = [w for w, spec in WORLDS.items() if w.startswith("lmgym/") and "token" in spec.levels]
 ROWS = 3
 
 

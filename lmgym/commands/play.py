@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
-from lmgym.commands.worlds import DEFAULT_WORLD, find_world_here, world_arguments
+from lmgym.commands.worlds import DEFAULT_WORLD, find_text_world, world_arguments
 from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.factory import episode_of, make_source, make_task
@@ -67,7 +67,7 @@ def play(argv: Sequence[str]) -> int:
     """Play episodes in the terminal, a message at a time."""
     names, options = split_names(argv, 1, "play [ENV] [--options]")
     env = names[0] if names else DEFAULT_WORLD
-    spec = find_world_here(env)
+    spec = find_text_world(env, "play")
     description = f"Play {spec.id} in the terminal.\n\nWorlds: {', '.join(WORLDS)}, MODULE:ID"
     groups = {"play": PlayArgs, spec.id: spec.task_class.Args}
     args, world_args = parse_options(groups, options, f"play {env}", description)
@@ -77,7 +77,8 @@ def play(argv: Sequence[str]) -> int:
     schedule = RewardSchedule(make_source(args.reward))
     player, renderer = (_person, None) if args.model is None else _policy(args)
     episode = episode_of(task, renderer, context=args.context, max_tokens=args.max_tokens)
-    _Sitting(args, schedule, spec.id).play(episode, player)
+    with closing(task):
+        _Sitting(args, schedule, spec.id).play(episode, player)
     return 0
 
 

@@ -17,10 +17,12 @@ from rich.text import Text
 from lmgym.cards import card
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.errors import LmgymError
-from lmgym.registry import WORLDS, WorldSpec, find_world
+from lmgym.families import WorldFamily
+from lmgym.registry import FAMILIES, WORLDS, WorldSpec, find_world
 
 __all__ = [
     "DEFAULT_WORLD",
+    "find_text_world",
     "find_world_here",
     "list_worlds",
     "show_card",
@@ -37,6 +39,21 @@ def find_world_here(world: str) -> WorldSpec:
     if ":" in world and here not in sys.path:
         sys.path.append(here)  # last, so that a file here hides no module of a library
     return find_world(world)
+
+
+def find_text_world(world: str, command: str) -> WorldSpec:
+    """The spec of a world whose episodes are text, as most commands need it.
+
+    Raises:
+        LmgymError: for a world that takes commands of its own only; it says how to use that.
+    """
+    spec = find_world_here(world)
+    if set(spec.levels) == {"goal"}:
+        raise LmgymError(
+            f"lmgym {command} reads and writes messages, and {spec.id} takes commands instead; make"
+            f" its environment with gymnasium.make({spec.address!r}), and see lmgym card {world}"
+        )
+    return spec
 
 
 def world_arguments(args: Any) -> dict[str, Any]:
@@ -57,6 +74,8 @@ def list_worlds(argv: Sequence[str]) -> int:
     for spec in WORLDS.values():
         cells = (spec.id, spec.summary, "\n".join(spec.levels), _arguments_of(spec))
         table.add_row(*map(Text, cells))
+    for family in FAMILIES.values():
+        table.add_row(*map(Text, _family_cells(family)))
     console.print(table)
     console.print(Text("lmgym card WORLD tells more; lmgym play WORLD lets you try it"))
     return 0
@@ -76,6 +95,15 @@ def show_card(argv: Sequence[str]) -> int:
     else:
         print(text, end="")
     return 0
+
+
+def _family_cells(family: WorldFamily) -> tuple[str, str, str, str]:
+    """One line for all worlds of a family."""
+    spec = find_world(family.ids[0])
+    names = f"one of {len(family.members)} tasks, such as {family.members[0]}; it needs"
+    summary = f"{family.summary.format('<task>')} <task> is {names} lmgym[{family.requires}]"
+    id_ = family.id.format("<task>")
+    return id_, summary, "\n".join(spec.levels), _arguments_of(spec)
 
 
 def _arguments_of(spec: WorldSpec) -> str:

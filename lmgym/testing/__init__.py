@@ -8,17 +8,26 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 
 from lmgym.errors import unknown
-from lmgym.registry import find_world
-from lmgym.testing import env_checks, reward_checks, vector_checks, world_checks
+from lmgym.registry import WorldSpec, find_world
+from lmgym.testing import (
+    env_checks,
+    goal_checks,
+    goal_vector_checks,
+    reward_checks,
+    vector_checks,
+    world_checks,
+)
 from lmgym.testing.case import Case
+from lmgym.testing.goal_case import GoalCase
 
-__all__ = ["CHECKS", "Case", "check_world", "run_check"]
+__all__ = ["CHECKS", "GOAL_CHECKS", "Case", "GoalCase", "check_world", "checks_for", "run_check"]
 
 _LEVEL_CHECKS: dict[str, Callable[[Case], None]] = {
     "gymnasium": env_checks.check_gymnasium,
@@ -44,8 +53,42 @@ _WORLD_CHECKS: dict[str, Callable[[Case], None]] = {
     "card": world_checks.check_card,
 }
 
+_GOAL_LEVEL_CHECKS: dict[str, Callable[[Case], None]] = {
+    "gymnasium": env_checks.check_gymnasium,
+    "sb3": env_checks.check_sb3,
+    "seeding": env_checks.check_seeding,
+    "fresh_data": goal_checks.check_fresh_data,
+    "pickling": env_checks.check_pickling,
+    "spec": env_checks.check_spec,
+    "snapshots": goal_checks.check_snapshots,
+    "growth": goal_checks.check_growth,
+    "vector": goal_vector_checks.check_vector,
+    "goals": goal_checks.check_goals,
+    "action_masks": goal_checks.check_action_masks,
+}
+_GOAL_WORLD_CHECKS: dict[str, Callable[[Case], None]] = {
+    "addresses": goal_checks.check_addresses,
+    "splits": goal_checks.check_splits,
+    "card": world_checks.check_card,
+}
+
 CHECKS: tuple[str, ...] = (*_LEVEL_CHECKS, *_WORLD_CHECKS)
-"""The names of the checks; a test can run over them, one world and one check at a time."""
+"""The checks of worlds of text; a test can run over them, one world and one check at a time."""
+
+GOAL_CHECKS: tuple[str, ...] = (*_GOAL_LEVEL_CHECKS, *_GOAL_WORLD_CHECKS)
+"""The checks of level "goal"."""
+
+
+def checks_for(world: str) -> tuple[str, ...]:
+    """The names of the checks that apply to a world, at one of its levels or more.
+
+    Example:
+        >>> set(checks_for("lmgym/Copy-v0")) == set(CHECKS)
+        True
+    """
+    levels = find_world(world).levels
+    names = [name for level in levels for name in _checks_at(level)]
+    return tuple(dict.fromkeys(names))
 
 
 def check_world(world: str, *, skip: Collection[str] = (), **arguments: Any) -> None:
@@ -60,27 +103,51 @@ def check_world(world: str, *, skip: Collection[str] = (), **arguments: Any) -> 
         AssertionError: at the first promise that is broken; it names world, level and check.
     """
     for name in skip:
-        if name not in CHECKS:
-            raise unknown("check", name, CHECKS)
-    for name in CHECKS:
+        _check_name(name)
+    level = arguments.get("level")
+    for name in checks_for(world) if level is None else _checks_at(level):
         if name not in skip:
             run_check(name, world, **arguments)
 
 
 def run_check(name: str, world: str, **arguments: Any) -> None:
-    """Run one of the `CHECKS` on a world; arguments as for `check_world`."""
-    if name not in CHECKS:
-        raise unknown("check", name, CHECKS)
+    """Run a check on a world, at each level where it applies; arguments as for `check_world`."""
+    _check_name(name)
     spec = find_world(world)
     level = arguments.pop("level", None)
-    levels = spec.levels if level is None else (level,)
-    check = _LEVEL_CHECKS.get(name)
-    if check is None:
-        check, levels = _WORLD_CHECKS[name], levels[:1]
-    for level in levels:
+    levels = [
+        each for each in (spec.levels if level is None else (level,)) if name in _checks_at(each)
+    ]
+    if not levels:
+        known = checks_for(world) if level is None else _checks_at(level)
+        raise unknown(f"check of {world}", name, known)
+    if name in _WORLD_CHECKS:
+        levels = levels[:1]
+    for each in levels:
         try:
-            check(Case(spec, level, arguments))
+            _checks_at(each)[name](_case(spec, each, arguments))
         except (AssertionError, ValueError, Warning, gym.error.Error) as error:
             raise AssertionError(
-                f"{world} at level {level!r} fails the check {name!r}: {error}"
+                f"{world} at level {each!r} fails the check {name!r}: {error}"
             ) from error
+
+
+def _checks_at(level: str) -> dict[str, Callable[[Case], None]]:
+    """The checks that apply at a level."""
+    if level == "goal":
+        return _GOAL_LEVEL_CHECKS | _GOAL_WORLD_CHECKS
+    return _LEVEL_CHECKS | _WORLD_CHECKS
+
+
+def _check_name(name: str) -> None:
+    known = {*CHECKS, *GOAL_CHECKS}
+    if name not in known:
+        raise unknown("check", name, known)
+
+
+def _case(spec: WorldSpec, level: str, arguments: Mapping[str, Any]) -> Case:
+    """A world at one level; what is checked of its other levels is their own kind only."""
+    if level == "goal":
+        return GoalCase(spec, level, arguments)
+    levels = tuple(each for each in spec.levels if each != "goal")
+    return Case(spec if levels == spec.levels else replace(spec, levels=levels), level, arguments)

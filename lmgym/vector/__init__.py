@@ -3,6 +3,7 @@
 from lmgym.vector.arguments import VectorArgs
 from lmgym.vector.base_env import EpisodeVectorEnv, RowStep
 from lmgym.vector.choice_env import ChoiceVectorEnv
+from lmgym.vector.goal_env import GoalRowStep, GoalVectorEnv
 from lmgym.vector.message_env import MessageVectorEnv
 from lmgym.vector.token_env import ChunkVectorEnv, TokenVectorEnv
 
@@ -10,6 +11,8 @@ __all__ = [
     "ChoiceVectorEnv",
     "ChunkVectorEnv",
     "EpisodeVectorEnv",
+    "GoalRowStep",
+    "GoalVectorEnv",
     "MessageVectorEnv",
     "RowStep",
     "TokenVectorEnv",

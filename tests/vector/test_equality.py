@@ -16,7 +16,8 @@ from lmgym.testing.vector_checks import assert_same_batch, compare_steps
 
 from .conftest import DICE, GRADED, TurnReward
 
-IDS = [*(world for world in WORLDS if world.startswith("lmgym/")), DICE]
+TEXTS = [w for w, spec in WORLDS.items() if w.startswith("lmgym/") and "token" in spec.levels]
+IDS = [*TEXTS, DICE]
 ROWS = 5
 
 
