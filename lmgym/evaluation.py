@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from lmgym.errors import LmgymError
+from lmgym.hindsight import journey_of
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.task import Task
 from lmgym.training.uncertainty import mean_interval, rates_interval, wilson_interval
@@ -58,6 +59,7 @@ class Evaluation:
         transcripts: the greedy episodes.
         gold_reward: mean of the world's graded ground truth over the greedy episodes, with
             Student's 95 % interval over problems; None where the world has none.
+        figures: further figures of the greedy episodes, where the world has any (`Task.figures`).
     """
 
     split: str
@@ -72,6 +74,7 @@ class Evaluation:
     transcripts: list[Transcript] = field(repr=False, default_factory=list)
     gold_reward: float | None = None
     gold_reward_interval: Interval | None = None
+    figures: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The figures, as they stand in `lmgym.json`."""
@@ -91,6 +94,8 @@ class Evaluation:
             figures["gold_reward"] = self.gold_reward
         if self.gold_reward_interval is not None:
             figures["gold_reward_interval"] = list(self.gold_reward_interval)
+        if self.figures:
+            figures["figures"] = self.figures
         return figures
 
 
@@ -150,6 +155,10 @@ def evaluate(
     )
     sampled = np.concatenate(rates).tolist() if rates else None
     gold_reward, gold_interval = _gold(greedy_batches)
+    task = collector.task
+    further = {}
+    if task.has_figures:
+        further = task.figures([journey_of(task, t).states for t in transcripts])
     return Evaluation(
         split=split,
         n=len(task_ids),
@@ -163,6 +172,7 @@ def evaluate(
         transcripts=transcripts,
         gold_reward=gold_reward,
         gold_reward_interval=gold_interval,
+        figures=further,
     )
 
 

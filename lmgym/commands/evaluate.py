@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file, write_json
-from lmgym.commands.worlds import DEFAULT_WORLD, find_world_here, world_arguments
+from lmgym.commands.worlds import DEFAULT_WORLD, find_text_world, world_arguments
 from lmgym.errors import LmgymError
 from lmgym.evaluation import Evaluation
 from lmgym.factory import make_task
@@ -74,7 +75,7 @@ def evaluate_policy(argv: Sequence[str]) -> int:
     """Measure a policy on a split of a world."""
     names, options = split_names(argv, 1, "eval [ENV] [--options]")
     env = names[0] if names else DEFAULT_WORLD
-    spec = find_world_here(env)
+    spec = find_text_world(env, "eval")
     description = f"Measure a policy on {spec.id}.\n\nWorlds: {', '.join(WORLDS)}, MODULE:ID"
     groups = {"eval": EvalArgs, spec.id: spec.task_class.Args}
     args, world_args = parse_options(groups, options, f"eval {env}", description)
@@ -85,7 +86,8 @@ def evaluate_policy(argv: Sequence[str]) -> int:
 
     from lmgym.commands.measuring import measure
 
-    measured = measure(args, task, title)
+    with closing(task):
+        measured = measure(args, task, title)
     console = Console()
     console.print(_table(measured, title, args.reward))
     if args.show:
@@ -133,6 +135,8 @@ def _table(measured: Measured, title: str, reward: str | None) -> Table:
         _add_reward(table, "reward", measured.reward)
         if found.gold_reward is not None:
             table.add_row("gold reward", _number(found.gold_reward, found.gold_reward_interval))
+        for name, value in found.figures.items():
+            table.add_row(name, f"{value:.1%}")
     else:
         _add_best(table, found)
     if reward is not None:

@@ -1,0 +1,1 @@
+"""Web sites with exact goals: the worlds `lmgym/Web-v0` and `lmgym/WebGoal-v0`."""

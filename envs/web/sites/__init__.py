@@ -1,0 +1,1 @@
+"""The families of sites, one file each."""
