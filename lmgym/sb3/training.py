@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,6 @@ class SB3Session(BaseSession):
         self.bench = bench
         self.algorithm = algorithm
         algorithm.set_logger(Logger(None, []))
-        self._examiner = AlgorithmCollector(algorithm, bench.task, bench.make_view)
         self._shown: list[Sample] = []
         args = bench.args
         use_threads(self._n_parameters, args.threads)
@@ -139,9 +139,9 @@ class SB3Session(BaseSession):
     def _n_parameters(self) -> int:
         return sum(p.numel() for p in self.algorithm.policy.parameters())
 
-    @property
+    @cached_property
     def _evaluator(self) -> Collector:
-        return self._examiner
+        return AlgorithmCollector(self.algorithm, self.bench.task, self.bench.make_view)
 
     @property
     def _schedule(self) -> RewardSchedule:

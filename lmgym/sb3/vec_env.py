@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import gymnasium as gym
@@ -17,13 +17,13 @@ from stable_baselines3.common.vec_env.base_vec_env import (
 )
 
 from lmgym.errors import LmgymError
-from lmgym.vector import ChoiceVectorEnv, RowStep, TokenVectorEnv
+from lmgym.vector import ChoiceVectorEnv, GoalVectorEnv, RowStep, TokenVectorEnv
 
 __all__ = ["as_sb3"]
 
-_Batch = TokenVectorEnv | ChoiceVectorEnv
+_Batch = TokenVectorEnv | ChoiceVectorEnv | GoalVectorEnv
 
-_METHODS: dict[str, Callable[[_Batch], Any]] = {
+_METHODS: dict[str, Callable[[Any], Any]] = {
     "action_masks": lambda env: env.action_masks(),
     "render": lambda env: env.render(),
     "transcript": lambda env: env.transcripts(),
@@ -50,7 +50,7 @@ def as_sb3(env: VectorEnv[Any, Any, Any]) -> VecEnv:
     single environment tells, but for the ids of the response: `terminal_observation` shows them.
 
     Args:
-        env: of level "token", "chunk" or "choice" and `autoreset_mode="same_step"`, as
+        env: of level "token", "chunk", "choice" or "goal" and `autoreset_mode="same_step"`, as
             `gymnasium.make_vec` makes it.
 
     Raises:
@@ -63,7 +63,7 @@ def as_sb3(env: VectorEnv[Any, Any, Any]) -> VecEnv:
         >>> vec_env.reset()["tokens"].shape
         (4, 128)
     """
-    if not isinstance(env, TokenVectorEnv | ChoiceVectorEnv):
+    if not isinstance(env, _Batch):
         _refuse(env)
     if env.autoreset_mode is not AutoresetMode.SAME_STEP:
         raise LmgymError(
@@ -76,6 +76,10 @@ def as_sb3(env: VectorEnv[Any, Any, Any]) -> VecEnv:
             "copy=False: the algorithms of Stable-Baselines3 keep observations while the"
             " environment steps on; make the environment with copy=True"
         )
+    if isinstance(env, GoalVectorEnv):
+        from lmgym.sb3.goal_vec_env import GoalVecEnv  # extends what is here
+
+        return GoalVecEnv(env)
     return TokenVecEnv(env)
 
 
@@ -85,6 +89,8 @@ class TokenVecEnv(VecEnv):
     Attributes:
         env: the batched environment.
     """
+
+    _methods: Mapping[str, Callable[[Any], Any]] = _METHODS
 
     def __init__(self, env: _Batch) -> None:
         self.env = env
@@ -188,12 +194,12 @@ class TokenVecEnv(VecEnv):
     ) -> list[Any]:
         """What a method of a single environment returns, for each row: see `_METHODS`."""
         rows = list(self._get_indices(indices))
-        if method_name not in _METHODS:
+        if method_name not in self._methods:
             raise MissingAttributeError(
-                f"{method_name!r} is no method of a row; there are {', '.join(_METHODS)}, and the"
-                " batched environment's own are reached by .env of this one"
+                f"{method_name!r} is no method of a row; there are {', '.join(self._methods)}, and"
+                " the batched environment's own are reached by .env of this one"
             )
-        told = _METHODS[method_name](self.env, *method_args, **method_kwargs)
+        told = self._methods[method_name](self.env, *method_args, **method_kwargs)
         return [None if told is None else told[row] for row in rows]
 
     def env_is_wrapped(
@@ -262,7 +268,7 @@ def _refuse(env: Any) -> NoReturn:
     inner = getattr(env, "unwrapped", env)
     if isinstance(env, VecEnv):
         raise LmgymError(f"{env!r} is a VecEnv already; give it to the algorithm as it is")
-    if isinstance(inner, TokenVectorEnv | ChoiceVectorEnv):
+    if isinstance(inner, _Batch):
         raise LmgymError(
             f"{type(env).__name__} wraps the batch, and Stable-Baselines3 would not see it; give"
             " the environment without wrappers (env.unwrapped) and wrap the result, as in"
