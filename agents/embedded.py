@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from lmgym.evaluation import evaluate
 from lmgym.factory import make_task
 from lmgym.policies.language_policy import LanguagePolicy
-from lmgym.rendering import ByteRenderer
+from lmgym.rendering import ByteRenderer, Renderer
 from lmgym.rollouts import RolloutCollector, demonstrations
 from lmgym.task import Task
 
@@ -90,9 +90,11 @@ def train(args: EmbeddedArgs) -> Path:
     return Path(args.out)
 
 
-def new_policy(hidden_size: int, n_layers: int, seed: int) -> LanguagePolicy:
-    """A Llama over bytes with random weights, normal with a standard deviation of 0.02."""
-    renderer = ByteRenderer()
+def new_policy(
+    hidden_size: int, n_layers: int, seed: int, renderer: Renderer | None = None
+) -> LanguagePolicy:
+    """A Llama with random weights, normal with a deviation of 0.02; by default over bytes."""
+    renderer = renderer or ByteRenderer()
     config = LlamaConfig(
         vocab_size=renderer.vocab_size,
         hidden_size=hidden_size,

@@ -32,6 +32,7 @@ def train(argv: Sequence[str]) -> int:
     if "env" not in inspect.signature(run).parameters:
         return _train_without_world(agent, args_class, run, names, options)
     spec = find_world_here(env)
+    args_class = getattr(inspect.getmodule(run), "arguments_for", lambda _: args_class)(spec)
     groups = {agent: args_class, spec.id: spec.task_class.Args}
     description = f"Train {agent} on {spec.id}.{_choices()}"
     args, world_args = parse_options(groups, options, f"train {agent} {env}", description)

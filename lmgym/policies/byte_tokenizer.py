@@ -6,7 +6,7 @@ from typing import Any
 
 from lmgym.rendering import ByteRenderer
 
-__all__ = ["byte_tokenizer", "is_byte_tokenizer"]
+__all__ = ["byte_tokenizer", "chat_tokenizer", "is_byte_tokenizer"]
 
 _PAD, _END = "<|pad|>", "<|end|>"
 _TEMPLATE = (
@@ -26,13 +26,20 @@ def byte_tokenizer() -> Any:
     Text that spells a special token, such as "<|end|>", is the one exception: a tokenizer of
     transformers reads it as that token unless it is told `split_special_tokens=True`.
     """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     alphabet = {letter: byte for byte, letter in enumerate(_byte_letters())}
     tokenizer = Tokenizer(models.BPE(vocab=alphabet, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
+    return chat_tokenizer(tokenizer)
+
+
+def chat_tokenizer(tokenizer: Any) -> Any:
+    """A tokenizer of `tokenizers` with our special tokens and chat template, for transformers."""
+    from tokenizers import AddedToken
+    from transformers import PreTrainedTokenizerFast
+
     tokenizer.add_special_tokens(
         [AddedToken(text, special=True, normalized=False) for text in ByteRenderer.specials]
     )

@@ -17,6 +17,7 @@ from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.evaluation import Collector
 from lmgym.factory import episode_of, make_source, make_task
+from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.policies.loading import load_policy
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.rewards.source import Reward, RewardSource, VerdictSource
@@ -40,6 +41,7 @@ class TrainingSession(BaseSession):
         env: id of the world.
         world_args: arguments of the world.
         reward: what the collector's rollouts are paid.
+        policy: to be trained, where it is new; by default `args.model` is loaded.
 
     Attributes:
         policy: being trained.
@@ -57,13 +59,15 @@ class TrainingSession(BaseSession):
         env: str,
         world_args: Mapping[str, Any],
         reward: Reward = None,
+        *,
+        policy: LanguagePolicy | None = None,
     ) -> None:
         """Check all that can be checked before anything is written."""
         task = make_task(env, **world_args)
         source = make_source(reward)
         self._judges = judges(task)
         check_payable(reward, source, is_judged=self._judges, env=env)
-        self.policy = load_policy(args.model, device=args.device, dtype=args.dtype)
+        self.policy = policy or load_policy(args.model, device=args.device, dtype=args.dtype)
         sizes = {"context": args.context, "max_tokens": args.max_tokens}
         self.collector = RolloutCollector(self.policy, task, source, **sizes)
         self.generator = torch.Generator().manual_seed(args.seed)
