@@ -5,10 +5,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check format lock
+.PHONY: help train test test-browser check format lock
 
 help: ## list the commands
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-18s %s\n' "$$name" "$$text"; done
 	@echo '  make train and make test take arguments: make test ARGS="-k token -x"'
 
 train: $(READY) ## train the shipped policy on a world; ARGS=--help lists what can be set
@@ -16,6 +16,18 @@ train: $(READY) ## train the shipped policy on a world; ARGS=--help lists what c
 
 test: $(READY) ## run the tests and the examples in the docstrings
 	$(BIN)/python -m pytest $(ARGS)
+
+# Debian's packages; elsewhere any Chromium with its driver on the path will do.
+test-browser: $(READY) ## run the tests that drive Chromium; installs it where it can
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium chromium-driver; \
+	else \
+		echo 'Chromium or chromedriver is missing: sudo apt install chromium chromium-driver'; exit 1; \
+	fi
+	@$(BIN)/python -c 'import miniwob, playwright' 2>/dev/null || \
+		$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[browser,miniwob]'
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 check: $(READY) ## lint, format check and types
 	$(BIN)/ruff check .
