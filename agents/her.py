@@ -33,7 +33,7 @@ from lmgym.sb3.goal_training import GoalArgs, GoalBench, train_on_goals
 from lmgym.sb3.masked_dqn import MaskedDQN
 from lmgym.sb3.training import ENDLESS
 from lmgym.training.arguments import LearnerArgs, Range
-from lmgym.training.retelling import DemonstrationBuffer, Relabeling, explore
+from lmgym.training.retelling import DemonstrationBuffer, Relabeling, as_text, explore
 from lmgym.training.session import TrainingSession
 
 from .embedded import new_policy
@@ -62,14 +62,17 @@ class HERArgs(LearnerArgs):
     """Changes that a stretch of an episode may span."""
     explore_episodes: int = 1_000
     """Episodes of random commands at the start."""
-    play_every: int = 200
+    play_every: int = 500
     """Updates between rounds of the policy's own episodes."""
-    play_episodes: int = 128
+    play_episodes: int = 64
     """Episodes of such a round."""
     temperature: float = 1.0
     """At which the policy plays."""
-    batch_size: int = 64
+    batch_size: int = 32
     """Examples a batch."""
+    reading: float = 0.2
+    """Share of the seconds in which whole examples are learned, what is read and what is written,
+    in place of what is written alone; for new policies, which cannot read yet."""
     lr: float | None = 3e-3
     """Learning rate of AdamW, after a warm-up; it falls with a cosine over the seconds."""
     warmup: int = 100
@@ -78,7 +81,7 @@ class HERArgs(LearnerArgs):
     """Ids of a new policy's tokenizer at most."""
     hidden_size: int = 64
     """Width of a new policy."""
-    n_layers: int = 3
+    n_layers: int = 2
     """Layers of a new policy."""
     validation_limit: int | None = 64
     """Problems of a validation."""
@@ -94,6 +97,7 @@ class HERArgs(LearnerArgs):
         "play_episodes": (0, math.inf),
         "temperature": (0.01, 100),
         "batch_size": (1, math.inf),
+        "reading": (0, 1),
         "warmup": (0, math.inf),
         "vocabulary": (512, math.inf),
         "hidden_size": (8, math.inf),
@@ -231,10 +235,13 @@ def _learn(session: TrainingSession, args: HERArgs, buffer: DemonstrationBuffer)
             buffer.add((journey_of(task, t) for t in played.transcripts), session.rng)
         for group in optimizer.param_groups:
             group["lr"] = session.lr * _share(args, update, session.seconds)
+        examples = buffer.sample(session.rng, args.batch_size)
+        if args.model == "none" and session.seconds < args.reading * args.seconds:
+            examples = [as_text(example) for example in examples]
         loss = supervised_step(
             policy,
             optimizer,
-            buffer.sample(session.rng, args.batch_size),
+            examples,
             max_grad_norm=args.max_grad_norm,
             micro_tokens=args.micro_tokens,
             update=update,

@@ -16,6 +16,7 @@ PAGES = {
     "search.md": 5,
     "stable-baselines3.md": 4,
     "vector-environments.md": 3,
+    "web.md": 2,
 }
 """The pages, and how many blocks of Python each has at least."""
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)

@@ -94,6 +94,8 @@ def main(argv: Sequence[str]) -> int:
     (args,) = parse_options({"benchmark": EqualityArgs}, argv, "bench claims/web-equality", "")
     chromium = ChromiumBackend()
     try:
+        live = chromium.started()
+        version = live.run(lambda: live.version)
         found = {family: _compare_family(chromium, family, args) for family in FAMILIES}
     finally:
         chromium.close()
@@ -107,7 +109,8 @@ def main(argv: Sequence[str]) -> int:
     claims.append(Claim("differences", [len(differences)], unit="", most=0))
     for text in differences[:20]:
         print(text)
-    return claimed(claims, args, families={name: asdict(counts) for name, counts in found.items()})
+    families = {name: asdict(counts) for name, counts in found.items()}
+    return claimed(claims, args, chromium=version, families=families)
 
 
 def _compare_family(chromium: ChromiumBackend, family: str, args: EqualityArgs) -> Found:

@@ -111,7 +111,7 @@ def _task_class(problem: Problem) -> type[Any]:
             """Serve the site, open its home and say what is asked for."""
             self.teardown()
             self.server = SiteServer()
-            self.server.site, self.server.state = problem.site, problem.site.start
+            self.server.site, self.server.state = problem.site, problem.site.state_of(problem.start)
             page.goto(self.server.base + problem.site.home)
             return problem.instruction, {"task_id": problem.address}
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from lmgym.errors import LmgymError
 
-__all__ = ["LONGEST", "Command", "CommandError", "Target", "parse_command", "quoted"]
+__all__ = ["LONGEST", "Command", "CommandError", "Target", "parse_command", "quoted", "unquoted"]
 
 LONGEST = 1_000
 """Characters that a text in a command may have."""
@@ -114,6 +114,16 @@ def quoted(text: str) -> str:
     return f"'{escaped}'".replace("\n", "\\n").replace("\t", "\\t")
 
 
+def unquoted(raw: str) -> str:
+    r"""What stands for a text between quotes, as the text: the inverse of `quoted`.
+
+    Example:
+        >>> unquoted("Ann\\'s")
+        "Ann's"
+    """
+    return _ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[0]), raw)
+
+
 def parse_command(text: str) -> Command:
     r"""The command on the last line of a message; thoughts before it and a code fence are allowed.
 
@@ -182,7 +192,7 @@ def _arguments(line: str, start: int, verb: str) -> list[tuple[str, str]]:
 
 def _unquoted(match: re.Match[str]) -> str:
     raw: str = next(part for part in match.group("single", "double", "number") if part is not None)
-    text = _ESCAPE.sub(lambda escape: _ESCAPED.get(escape[1], escape[0]), raw)
+    text = unquoted(raw)
     if len(text) > LONGEST:
         raise CommandError(f"a text of {len(text):,} characters is too long; at most {LONGEST:,}")
     return text.encode("utf-8", "replace").decode("utf-8")  # no half characters

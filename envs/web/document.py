@@ -184,13 +184,19 @@ def _text(page: Page, values: tuple[Value, ...]) -> str:
         return "".join(pieces)
     written = pieces.copy()
     for place, control in fields:
-        written[place] += _held(control, values[control.field])
+        value = values[control.field]
+        is_changed = value != page.initial[control.field]
+        written[place] += _held(control, value) + _CHANGED * is_changed
     return "".join(written)
 
 
 def _head(control: Control) -> str:
     off = " disabled" if control.is_disabled else ""
     return f"[{control.bid}] {control.role} {quoted(control.name)}{off}"
+
+
+_CHANGED = " (changed)"
+"""Stands behind a field that does not hold any more what the page was loaded with."""
 
 
 def _held(control: Control, value: Value) -> str:

@@ -112,10 +112,13 @@ class WebGoalTask(GoalTask[WebState]):
         goal: Sequence[int] | None = None,
     ) -> Opening[WebState]:
         """Draw a problem from `split`, or open the one that `task_id` addresses."""
+        form = f"{self.args.family}/site/fact.value+.../style"
+        if task_id is not None and not task_id.startswith(f"{self.args.family}/"):
+            raise self.bad_task_id(task_id, form)
         try:
             state = self._episodes.start(rng, split, task_id, goal)
         except KeyError:
-            raise self.bad_task_id(task_id or "", "family/site/fact.value+.../style") from None
+            raise self.bad_task_id(task_id or "", form) from None
         return self._episodes.opening(state)
 
     def task_ids(self, split: str, limit: int) -> list[str]:

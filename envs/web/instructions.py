@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from lmgym.errors import LmgymError
 
 from .base_site import Site
-from .commands import quoted
+from .commands import quoted, unquoted
 
 __all__ = ["STYLES", "read_instruction", "write_instruction", "write_progress"]
 
@@ -68,7 +68,7 @@ def read_instruction(site: Site, start: Sequence[int], text: str) -> tuple[int, 
     Raises:
         LmgymError: for a text that `write_instruction` cannot have written.
     """
-    words = [re.sub(r"\\(.)", r"\1", found) for found in _QUOTED.findall(text)]
+    words = [unquoted(found) for found in _QUOTED.findall(text)]
     goal = list(map(int, start))
     for label, value in zip(words[::2], words[1::2], strict=False):
         if label in site.labels:

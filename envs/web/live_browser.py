@@ -96,6 +96,12 @@ class LiveBrowser:
         """Whether it is closed, or belongs to another process."""
         return not self._thread.is_alive() or self.pid != os.getpid()
 
+    @property
+    def version(self) -> str:
+        """Of the browser."""
+        version: str = self.page.context.browser.version
+        return version
+
     def close(self) -> None:
         """End it; a browser that is gone already is no harm."""
         if self.has_ended:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, count
 from zlib import crc32
 
 import numpy as np
@@ -45,6 +45,10 @@ HELD_OUT_FAMILY = "files"
 
 _RANGE, _STARTS = 10_000, 10
 """Seeds that a split has for itself, and how many of them each site has, to start in."""
+_SAME_SITES = 4
+"""The first splits, which have the same sites."""
+_AGAIN = 1_000_003
+"""Added to a seed whose start is taken."""
 N_TRAIN_STYLES = 3
 _HELD_OUT_PAIRS = 5
 """One pair of facts in so many is held out."""
@@ -72,13 +76,12 @@ class Problem:
     @property
     def site(self) -> Site:
         """The site."""
-        number = self.seed % _RANGE // _STARTS
-        return make_site(self.family, number, is_held_out=self.split == "words")
+        return _site(self.family, self.seed)
 
     @property
     def start(self) -> tuple[int, ...]:
         """What the facts are at first, shape (D,)."""
-        return self.site.start_of(self.seed)
+        return _start(self.family, self.seed)
 
     @property
     def changes(self) -> tuple[int, ...]:
@@ -101,6 +104,22 @@ class Problem:
     def split(self) -> str:
         """The split it belongs to."""
         return SPLITS[self.seed // _RANGE]
+
+
+def _site(family: str, seed: int) -> Site:
+    is_held_out = SPLITS[seed // _RANGE] == "words"
+    return make_site(family, seed % _RANGE // _STARTS, is_held_out=is_held_out)
+
+
+@lru_cache(maxsize=8 * _REMEMBERED)
+def _start(family: str, seed: int) -> tuple[int, ...]:
+    """The facts that a seed starts with; splits of the same sites share no start."""
+    split, rest = divmod(seed, _RANGE)
+    first = rest // _STARTS * _STARTS
+    earlier = range(split if split < _SAME_SITES else 0)
+    taken = {_start(family, s * _RANGE + first + i) for s in earlier for i in range(_STARTS)}
+    tries = (_site(family, seed).start_of(seed + n * _AGAIN) for n in count())
+    return next(start for start in tries if start not in taken)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -93,8 +93,8 @@ class WebTask(RetellableTask[WebState]):
         {observation_space}
 
         Each message says the task, what has changed so far, the address and the page: a line for
-        each block, controls as
-        `[12] button 'Save'`. The context holds the present message alone unless `history=True`.
+        each block, controls as `[12] button 'Save'`, fields that hold something else than the page
+        came with as `(changed)`. The context holds the present message alone unless `history=True`.
 
     Reward:
         `verifier` (default): 1 once the site is as asked for, else 0. `reward=None` pays nothing.

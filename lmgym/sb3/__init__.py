@@ -5,6 +5,7 @@ from lmgym.sb3.cloning import Cloning, clone_behaviour
 from lmgym.sb3.extractor import TokenFeatures
 from lmgym.sb3.goal_buffer import GoalReplayBuffer
 from lmgym.sb3.goal_features import GoalFeatures
+from lmgym.sb3.goal_vec_env import GoalVecEnv
 from lmgym.sb3.masked_dqn import MaskedDQN, MaskedDQNPolicy
 from lmgym.sb3.policy import MaskableTokenActorCriticPolicy, TokenActorCriticPolicy
 from lmgym.sb3.trajectories import MaskableTrajectoryBuffer, TrajectoryBuffer
@@ -14,6 +15,7 @@ __all__ = [
     "Cloning",
     "GoalFeatures",
     "GoalReplayBuffer",
+    "GoalVecEnv",
     "MaskableTokenActorCriticPolicy",
     "MaskableTrajectoryBuffer",
     "MaskedDQN",

@@ -165,22 +165,7 @@ class _GoalSession(SB3Session):
         return super()._reason_to_stop()
 
     def _further_figures(self) -> dict[str, Any]:
-        """Success on the splits that only tests use."""
-        task = self.bench.task
-        usual = {task.check_split(split) for split in ("train", "validation", "test")}
-        found = {}
-        for split in task.splits:
-            if split in usual:
-                continue
-            try:
-                evaluation = self._measure(split, self._limits(is_test=True)[0], 0, is_shown=True)
-            except LmgymError as error:  # a split that these arguments leave empty
-                self.say(f"split {split}: {error}")
-                continue
-            found[split] = evaluation.as_dict()
-            low, high = evaluation.greedy_interval
-            self.say(f"split {split}: success {evaluation.greedy:.1%} [{low:.1%}, {high:.1%}]")
-        return {"splits": found}
+        return self._figures_of_splits(self.bench.task)
 
     def _measure(self, split: str, limit: int, samples: int, *, is_shown: bool) -> Evaluation:
         del samples, is_shown

@@ -24,6 +24,7 @@ import torch
 from rich.progress import Progress
 
 from lmgym.episode import Episode
+from lmgym.errors import LmgymError
 from lmgym.evaluation import Collector, Evaluation, evaluate
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.rewards.source import VerdictSource
@@ -123,6 +124,23 @@ class BaseSession(ABC):
     def _further_figures(self) -> dict[str, Any]:
         """What else is measured of the best checkpoint, by name."""
         return {}
+
+    def _figures_of_splits(self, task: Task[Any]) -> dict[str, Any]:
+        """Greedy success on the splits that a world has besides the usual ones."""
+        usual = {task.check_split(split) for split in ("train", "validation", "test")}
+        found = {}
+        for split in task.splits:
+            if split in usual:
+                continue
+            try:
+                evaluation = self._measure(split, self._limits(is_test=True)[0], 0, is_shown=True)
+            except LmgymError as error:  # a split that the world's arguments leave empty
+                self.say(f"split {split}: {error}")
+                continue
+            found[split] = evaluation.as_dict()
+            low, high = evaluation.greedy_interval
+            self.say(f"split {split}: success {evaluation.greedy:.1%} [{low:.1%}, {high:.1%}]")
+        return {"splits": found} if found else {}
 
     def _is_better(self, score: float) -> bool:
         """Whether a checkpoint of this score takes the place of the best so far.

@@ -13,7 +13,7 @@ from lmgym.rendering import Renderer
 from lmgym.task import ROLE_IDS, Role, Verdict
 from lmgym.transcript import AGENT, Segment, Transcript, Turn
 
-__all__ = ["DemonstrationBuffer", "Relabeling", "explore", "written"]
+__all__ = ["DemonstrationBuffer", "Relabeling", "as_text", "explore", "written"]
 
 Relabeling = Strategy | Literal["none"]
 """How episodes are told again; with none only those that succeeded are imitated, as they were."""
@@ -110,3 +110,11 @@ def written(example: Demonstration, renderer: Renderer) -> Transcript:
     )
     transcript = Transcript(example.messages, (segment,), len(example.messages))
     return replace(transcript, verdict=Verdict.ENDED)
+
+
+def as_text(example: Transcript) -> Transcript:
+    """An example all of whose ids but the first carry loss, as if the agent had written them."""
+    (segment,) = example.require_ids()
+    return replace(
+        example, segments=(replace(segment, loss_mask=(0,) + (1,) * (len(segment.ids) - 1)),)
+    )

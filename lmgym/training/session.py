@@ -112,6 +112,9 @@ class TrainingSession(BaseSession):
     def _is_judged(self) -> bool:
         return self._judges
 
+    def _further_figures(self) -> dict[str, Any]:
+        return self._figures_of_splits(self.collector.task)
+
     def _save(self, directory: Path) -> None:
         self.policy.save(directory)
 

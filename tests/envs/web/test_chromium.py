@@ -35,6 +35,7 @@ from lmgym.envs.web.walks import (
     walk,
 )
 from lmgym.errors import LmgymError
+from lmgym.testing import run_check
 
 has_playwright = importlib.util.find_spec("playwright") is not None
 pytestmark = [
@@ -229,6 +230,11 @@ def test_nothing_is_left_running_once_an_environment_is_closed() -> None:
     env.close()
     assert {process.pid for process in processes()} <= before
     env.close()
+
+
+@pytest.mark.parametrize("check", ["seeding", "snapshots"])
+def test_keeps_the_promises_of_every_world(check: str) -> None:
+    run_check(check, "lmgym/Web-v0", level="message", backend="chromium", max_turns=3)
 
 
 def test_two_browsers_work_in_one_thread_and_beside_an_event_loop(

@@ -11,7 +11,7 @@ from lmgym.envs.web.browsing import Tab, execute, open_tab
 from lmgym.envs.web.catalog_view import choices_in
 from lmgym.envs.web.families import FAMILIES, make_site
 from lmgym.envs.web.oracle import NoWayError, Planner, planner, shortest_plan
-from lmgym.envs.web.problems import draw
+from lmgym.envs.web.problems import Problem, draw
 
 FAMILY = pytest.mark.parametrize("family", FAMILIES)
 START = [0, 0, 0, 0, 0, 0, 0, 0]
@@ -28,6 +28,10 @@ def plan(tab: Tab, goal: Sequence[int]) -> list[str]:
 
 def changed(facts: Sequence[int], **values: int) -> list[int]:
     return [values.get(f"f{i}", fact) for i, fact in enumerate(facts)]
+
+
+def opened(problem: Problem) -> Tab:
+    return open_tab(problem.site, problem.site.state_of(problem.start))
 
 
 def wandered(tab: Tab, rng: np.random.Generator, n: int) -> Tab:
@@ -103,7 +107,7 @@ def test_nothing_is_lost_by_leaving_commands_out(family: str) -> None:
     rng = np.random.default_rng(1)
     for size in (1, 1, 1, 2) if family in ("shop", "mail") else (1, 1, 1):
         problem = draw(rng, family, "train", [size], 32)
-        tab = open_tab(problem.site, problem.site.start)
+        tab = opened(problem)
         full = shortest_plan(tab, problem.goal, is_full=True)
         assert len(shortest_plan(tab, problem.goal)) == len(full)
 
@@ -114,7 +118,7 @@ def test_nothing_is_lost_from_the_midst_of_an_episode(family: str) -> None:
     rng = np.random.default_rng(2)
     for _ in range(5):
         problem = draw(rng, family, "train", [1], 4)
-        tab = wandered(open_tab(problem.site, problem.site.start), rng, int(rng.integers(1, 5)))
+        tab = wandered(opened(problem), rng, int(rng.integers(1, 5)))
         facts = problem.site.facts(tab.state)
         if problem.site.why_unreachable(facts, problem.goal) is None:
             full = shortest_plan(tab, problem.goal, is_full=True)
@@ -124,7 +128,7 @@ def test_nothing_is_lost_from_the_midst_of_an_episode(family: str) -> None:
 @FAMILY
 def test_a_plan_reaches_its_goal_and_stays_short_from_step_to_step(family: str) -> None:
     problem = draw(np.random.default_rng(3), family, "train", [2], 32)
-    tab, way = open_tab(problem.site, problem.site.start), Planner(problem.goal)
+    tab, way = opened(problem), Planner(problem.goal)
     first = way.plan(tab)
     for step, command in enumerate(first):
         assert way.plan(tab) == first[step:]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import copy
 import sys
+from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
+from numpy.typing import NDArray
 
 import lmgym  # noqa: F401  (registers the worlds)
 from lmgym.envs.web.backends import DomBackend, make_backend
 from lmgym.envs.web.browsergym_tasks import browsergym_task
+from lmgym.envs.web.browsing import Tab
 from lmgym.envs.web.families import make_site
 from lmgym.errors import LmgymError
 from lmgym.factory import make_task
@@ -60,6 +65,22 @@ def test_a_copy_of_a_backend_starts_nothing() -> None:
     backend = copy.deepcopy(make_backend("chromium", headless=True))
     assert (backend.headless, backend._live) == (True, None)  # type: ignore[attr-defined]
     backend.close()
+
+
+def test_a_backend_that_draws_is_rendered_as_an_array(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmgym.envs.web.task.make_backend", lambda name, headless: Drawing())
+    env = gym.make("lmgym/Web-v0", backend="chromium", level="message", render_mode="rgb_array")
+    check_env(env.unwrapped)
+    env.reset(seed=0)
+    picture: Any = env.render()
+    assert (picture.shape, picture.dtype) == ((2, 3, 3), np.uint8)
+    assert env.unwrapped.metadata["render_modes"] == ["ansi", "rgb_array"]
+    env.close()
+
+
+class Drawing(DomBackend):
+    def picture(self, tab: Tab) -> NDArray[np.uint8]:
+        return np.full((2, 3, 3), len(tab.url), np.uint8)
 
 
 def test_only_text_is_rendered_where_the_pages_are_made_here() -> None:
