@@ -43,7 +43,7 @@ ENV_ARGUMENTS = (
     "mask",
     "encoder",
     "goals",
-    "instruction",
+    "goal_text",
     "render_mode",
 )
 VECTOR_ARGUMENTS = (
@@ -149,7 +149,7 @@ def make_env(
     mask: str | None = None,
     encoder: str = "hashing",
     goals: str | None = None,
-    instruction: bool = False,
+    goal_text: bool = False,
     render_mode: str | None = None,
     autoreset_mode: str | None = None,
     **task_args: Any,
@@ -171,7 +171,7 @@ def make_env(
         mask: an alphabet that `action_masks` lets through, while actions stay ids.
         encoder: what makes the observations of level "choice", as `make_encoder` takes it.
         goals: how level "goal" shows goals, "one_hot" (default) or "vector".
-        instruction: whether it shows the desired goal as text, too, as byte ids.
+        goal_text: whether it shows the desired goal as text, too, as byte ids.
         render_mode: "ansi" or None.
         autoreset_mode: of batched environments; "next_step", their default, is taken here so that
             the spec of a batch makes a single environment too.
@@ -191,12 +191,12 @@ def make_env(
     from lmgym.message_env import MessageEnv
     from lmgym.token_env import ChunkEnv, TokenEnv
 
-    level = _checked_level(world, level, goals, instruction)
+    level = _checked_level(world, level, goals, goal_text)
     sizes = {"context": context, "max_tokens": max_tokens}
     common: dict[str, Any] = {"split": split, "render_mode": render_mode}
     if level == "goal":
         _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
-        shown: dict[str, Any] = {"goals": goals or "one_hot", "instruction": instruction}
+        shown: dict[str, Any] = {"goals": goals or "one_hot", "goal_text": goal_text}
         return GoalEnv(_goal_task(world, task_args), reward=reward, **shown, **common)
     episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
@@ -225,7 +225,7 @@ def make_vector_env(
     mask: str | None = None,
     encoder: str = "hashing",
     goals: str | None = None,
-    instruction: bool = False,
+    goal_text: bool = False,
     render_mode: str | None = None,
     autoreset_mode: str | AutoresetMode = "next_step",
     copy: bool = True,
@@ -253,7 +253,7 @@ def make_vector_env(
         mask: an alphabet that `action_masks` lets through.
         encoder: what makes the observations of level "choice".
         goals: how level "goal" shows goals.
-        instruction: whether it shows the desired goal as text, too.
+        goal_text: whether it shows the desired goal as text, too.
         render_mode: "ansi" or None.
         autoreset_mode: "next_step", "same_step" or "disabled".
         copy: whether observations are fresh arrays; False returns read-only views that the next
@@ -285,11 +285,11 @@ def make_vector_env(
         max_episode_steps=max_episode_steps,
         render_mode=render_mode,
     )
-    level = _checked_level(world, level, goals, instruction)
+    level = _checked_level(world, level, goals, goal_text)
     sizes = {"context": context, "max_tokens": max_tokens}
     if level == "goal":
         _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
-        shown: dict[str, Any] = {"goals": goals or "one_hot", "instruction": instruction}
+        shown: dict[str, Any] = {"goals": goals or "one_hot", "goal_text": goal_text}
         return GoalVectorEnv(_goal_task(world, task_args), args, reward=reward, **shown)
     episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
@@ -303,15 +303,15 @@ def make_vector_env(
     return TokenVectorEnv(episode, schedule, args, **choices)
 
 
-def _checked_level(world: str, level: str | None, goals: str | None, instruction: bool) -> str:
+def _checked_level(world: str, level: str | None, goals: str | None, goal_text: bool) -> str:
     """A level that the world offers, by default its first."""
     spec = find_world(world)
     level = spec.levels[0] if level is None else level
     if level not in spec.levels:
         raise unknown(f"level of {spec.id}", level, spec.levels)
-    if level != "goal" and (goals is not None or instruction):
+    if level != "goal" and (goals is not None or goal_text):
         raise LmgymError(
-            f"goals={goals!r}, instruction={instruction}: level {level!r} shows no goals; leave"
+            f"goals={goals!r}, goal_text={goal_text}: level {level!r} shows no goals; leave"
             " them out, or choose level='goal' in a world that offers it"
         )
     return level

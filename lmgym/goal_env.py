@@ -55,7 +55,7 @@ class GoalEnv(GoalMethods, gym.Env[Observation, Any]):
     Args:
         task: the world.
         goals: how observations show goals, "one_hot" or "vector".
-        instruction: whether they hold the desired goal's description as byte ids, too, padded
+        goal_text: whether they hold the desired goal's description as byte ids, too, padded
             with 256.
         reward: "sparse", -1 a step and 0 once the goal is reached; "verifier", 0 and then 1; None.
         split: where `reset` draws episodes from unless its options say otherwise.
@@ -88,7 +88,7 @@ class GoalEnv(GoalMethods, gym.Env[Observation, Any]):
         task: GoalTask[Any],
         *,
         goals: str = "one_hot",
-        instruction: bool = False,
+        goal_text: bool = False,
         reward: Any = "sparse",
         split: str = "train",
         render_mode: str | None = None,
@@ -99,7 +99,7 @@ class GoalEnv(GoalMethods, gym.Env[Observation, Any]):
         self.task = task
         self.split = task.check_split(split)
         self.render_mode = render_mode
-        self.goal_view = GoalView(task.schema, goals=goals, instruction=instruction, reward=reward)
+        self.goal_view = GoalView(task.schema, goals=goals, goal_text=goal_text, reward=reward)
         self.observation_space = self.goal_view.observation_space(task)
         self.action_space = spaces.Discrete(len(task.commands))
         self.state: Any = None

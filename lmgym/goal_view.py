@@ -39,7 +39,7 @@ class GoalView:
     Args:
         schema: of the goals.
         goals: "one_hot", float32 vectors of shape (n_values,), or "vector", int16 of shape (D,).
-        instruction: whether observations hold the desired goal's description, too, as byte ids of
+        goal_text: whether observations hold the desired goal's description, too, as byte ids of
             shape (L,), int32, padded with 256; L is the length of the longest.
         reward: a name of `GOAL_REWARDS`.
 
@@ -65,7 +65,7 @@ class GoalView:
         schema: GoalSchema,
         *,
         goals: str = "one_hot",
-        instruction: bool = False,
+        goal_text: bool = False,
         reward: Any = "sparse",
     ) -> None:
         """Check the arguments."""
@@ -77,7 +77,7 @@ class GoalView:
         self.pays = GOAL_REWARDS[self.reward]
         self.space = self._space()
         self.keys: dict[str, spaces.Box[Any]] = {}
-        if instruction:
+        if goal_text:
             self.keys["instruction"] = spaces.Box(0, _PAD, (schema.longest,), np.int32)
         self._places: dict[bytes, int] = {}
         self._table: Int32s = np.zeros((0, schema.longest), np.int32)

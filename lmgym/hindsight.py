@@ -153,7 +153,15 @@ def shorten(task: RetellableTask[S], way: Journey[S]) -> Journey[S]:
     goal = task.achievement(way.states[-1])
     start, texts = way.states[0], _without_loops(task, way).texts
     found = _played(task, start, texts, goal) or _played(task, start, way.texts, goal) or way
-    states, texts = list(found.states), list(found.texts)
+    shorter = _without_one_by_one(task, found, goal)
+    while len(shorter.texts) < len(found.texts):
+        found, shorter = shorter, _without_one_by_one(task, shorter, goal)
+    return shorter
+
+
+def _without_one_by_one(task: RetellableTask[S], way: Journey[S], goal: Hashable) -> Journey[S]:
+    """A way without the steps that can be left out, each tried once, from the end."""
+    states, texts = list(way.states), list(way.texts)
     for place in reversed(range(len(texts))):
         rest = _played(task, states[place], texts[place + 1 :], goal)
         if rest is not None:

@@ -94,7 +94,7 @@ def test_goals_are_shown_as_places_on_request() -> None:
 
 
 def test_an_instruction_spells_the_desired_goal() -> None:
-    env = begun(instruction=True)
+    env = begun(goal_text=True)
     ids = env.step(0)[0]["instruction"]
     assert ids.dtype == np.int32
     written = bytes(int(i) for i in ids if i != 256).decode()
@@ -104,7 +104,7 @@ def test_an_instruction_spells_the_desired_goal() -> None:
 
 @pytest.mark.parametrize("goals", ["one_hot", "vector"])
 def test_keys_that_follow_from_goals_are_derived(goals: str) -> None:
-    env = make(goals=goals, instruction=True)
+    env = make(goals=goals, goal_text=True)
     seen = [env.reset(seed=seed)[0] for seed in (0, 1, 0, 2)]
     derived = env.derive_goal_keys(np.array([each["desired_goal"] for each in seen]))
     assert list(derived) == ["instruction"]
@@ -112,7 +112,7 @@ def test_keys_that_follow_from_goals_are_derived(goals: str) -> None:
 
 
 def test_more_goals_than_are_remembered_are_derived() -> None:
-    env = make(n=13, goals="vector", instruction=True)
+    env = make(n=13, goals="vector", goal_text=True)
     numbers = np.arange(1 << 13)
     goals = (numbers[:, None] >> np.arange(13) & 1).astype(np.int16)
     for some in (goals[:5000], goals[5000:], goals, goals[:10]):
@@ -232,7 +232,7 @@ def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], told: 
             maker(FLIP_BITS, **arguments)
 
 
-@pytest.mark.parametrize("arguments", [{"goals": "vector"}, {"instruction": True}])
+@pytest.mark.parametrize("arguments", [{"goals": "vector"}, {"goal_text": True}])
 @pytest.mark.parametrize("level", ["token", "chunk", "message"])
 def test_goals_are_of_level_goal(arguments: dict[str, Any], level: str) -> None:
     for maker in (make_env, make_vector_env):
@@ -304,7 +304,7 @@ def test_arguments_of_a_world_are_its_own() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [{}, {"goals": "vector", "instruction": True}])
+@pytest.mark.parametrize("arguments", [{}, {"goals": "vector", "goal_text": True}])
 def test_dqn_of_stable_baselines_takes_the_spaces(arguments: dict[str, Any]) -> None:
     sb3 = pytest.importorskip("stable_baselines3")
     with warnings.catch_warnings():

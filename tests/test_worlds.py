@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from lmgym.episode import Episode
+from lmgym.factory import ENV_ARGUMENTS, VECTOR_ARGUMENTS
 from lmgym.policies.byte_tokenizer import byte_tokenizer
 from lmgym.registry import WORLDS
 from lmgym.rendering import ChatRenderer
@@ -103,3 +105,9 @@ def test_the_same_seeds_give_the_same_episodes_as_ever(world: str) -> None:
         digest.update(repr((step.reward, sorted(step.info.items()))).encode())
         digest.update(step.observation["tokens"].astype("<i4").tobytes())
     assert digest.hexdigest()[:16] == GOLDEN[world]
+
+
+@pytest.mark.parametrize("world", IDS)
+def test_arguments_of_worlds_are_none_of_the_environments(world: str) -> None:
+    own = {field.name for field in fields(WORLDS[world].task_class.Args)}
+    assert not own & {*ENV_ARGUMENTS, *VECTOR_ARGUMENTS}

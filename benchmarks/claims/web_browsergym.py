@@ -26,7 +26,7 @@ from lmgym.commands.files import check_file
 from lmgym.envs.web.accessibility import ROLES, Named, our_controls
 from lmgym.envs.web.browsergym_tasks import register_browsergym
 from lmgym.envs.web.browsing import Tab, execute, find_control, open_tab
-from lmgym.envs.web.chromium import read_page
+from lmgym.envs.web.chromium import look_at
 from lmgym.envs.web.commands import Command, Target
 from lmgym.envs.web.document import Page
 from lmgym.envs.web.families import FAMILIES
@@ -184,7 +184,7 @@ def _do(env: gym.Env[Any, Any], action: str, expected: Tab, seen: Seen) -> tuple
     while True:
         observation, reward, is_over, _, info = env.step(action)
         paid, tries = paid + float(reward), tries + 1
-        url, page, values = read_page(env.unwrapped.page)  # type: ignore[attr-defined]
+        url, page, values = look_at(env.unwrapped.page)  # type: ignore[attr-defined]
         shown = url, page.text(values), info["task_info"]["facts"]
         facts = list(expected.site.facts(expected.state))
         wanted = expected.url, expected.page.text(expected.values), facts

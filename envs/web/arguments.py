@@ -129,7 +129,7 @@ class Problems:
         if split == "site":
             return "table" if self.args.family == HELD_OUT_FAMILY else HELD_OUT_FAMILY
         known = self.args.drawn_families
-        return known[int(rng.integers(len(known)))] if len(known) > 1 else known[0]
+        return known[0] if len(known) == 1 else known[int(rng.integers(len(known)))]
 
 
 def split_name(split: str) -> str:

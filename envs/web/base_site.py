@@ -108,8 +108,13 @@ class Site(ABC):
 
     def state_of(self, goal: Sequence[int]) -> State:
         """The state in which the facts are as a goal says."""
+        return tuple([self._value(i, int(value)) for i, value in enumerate(goal)])
+
+    def state_after(self, state: State, goal: Sequence[int]) -> State:
+        """A state once its facts are as a goal says; what has the right place already is kept."""
+        pairs = enumerate(zip(self.facts(state), goal, strict=True))
         return tuple(
-            self.values[i][value] if i in self.texts else int(value) for i, value in enumerate(goal)
+            state[i] if now == wanted else self._value(i, wanted) for i, (now, wanted) in pairs
         )
 
     def facts(self, state: State) -> tuple[int, ...]:
@@ -122,6 +127,9 @@ class Site(ABC):
         """A value in the site's words."""
         known = self.values[fact]
         return known[value] if value < len(known) else _OTHER
+
+    def _value(self, fact: int, place: int) -> int | str:
+        return self.values[fact][place] if fact in self.texts else place
 
     def _place(self, fact: int, value: int | str) -> int:
         if isinstance(value, int):

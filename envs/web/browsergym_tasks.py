@@ -1,8 +1,9 @@
 """Every problem of `lmgym/Web-v0` as a task of BrowserGym, for agents that are written for it.
 
 Element numbers, roles and names are those of BrowserGym, and so are the commands, so the same
-strings drive both; its default action set leaves `check` and `uncheck` out, where `click` does the
-same. BrowserGym (`pip install browsergym-core`) is only needed when a task is made.
+strings drive both, but for two things: its default action set leaves `check` and `uncheck` out,
+where `click` does the same, and its `goto` takes an address in full. BrowserGym (`pip install
+browsergym-core`) is only needed when a task is made.
 """
 
 from __future__ import annotations

@@ -23,8 +23,9 @@ from .browsing import Tab, execute, find_control
 from .commands import Command
 from .document import Control, Node, Page, Value
 from .live_browser import LiveBrowser
+from .reading import read_nodes
 
-__all__ = ["ChromiumBackend", "read_page"]
+__all__ = ["ChromiumBackend", "look_at"]
 
 _FIND = "place => document.querySelectorAll('*')[place]"
 _READ = """() => {
@@ -125,7 +126,7 @@ class ChromiumBackend:
 
     def _look(self, live: LiveBrowser) -> Tab:
         """The tab as the browser shows it."""
-        url, page, values = read_page(live.page)
+        url, page, values = look_at(live.page)
         back, forward = live.history()
         assert live.server.site is not None
         self._shown = Tab(live.server.site, live.server.state, url, page, values, back, forward)
@@ -149,7 +150,7 @@ class ChromiumBackend:
         self._shown = tab
 
 
-def read_page(page: Any) -> tuple[str, Page, tuple[Value, ...]]:
+def look_at(page: Any) -> tuple[str, Page, tuple[Value, ...]]:
     """Address, document, and what the fields hold, of Playwright's page."""
     url, nodes, values = page.evaluate(_READ)
     read = _page(tuple((d, tag, tuple(map(tuple, a)), text) for d, tag, a, text in nodes))
@@ -217,4 +218,4 @@ def _leads_away(control: Control, verb: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _page(nodes: tuple[tuple[int, str, tuple[tuple[str, str], ...], str], ...]) -> Page:
-    return Page.from_nodes(tuple(Node(d, tag, dict(a), text) for d, tag, a, text in nodes))
+    return read_nodes(tuple(Node(d, tag, dict(a), text) for d, tag, a, text in nodes))

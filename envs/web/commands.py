@@ -131,7 +131,7 @@ def parse_command(text: str) -> Command:
         CommandError: for anything else; it says what was read and what is allowed.
 
     Example:
-        >>> parse_command("I need the settings.\\nclick(link 'Settings')").target.name
+        >>> parse_command("I need the settings.\nclick(link 'Settings')").target.name
         'Settings'
     """
     return _parsed(_last_line(text))

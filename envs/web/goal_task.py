@@ -51,7 +51,7 @@ class WebGoalTask(GoalTask[WebState]):
         `observation` says which kind of page is shown, which commands have their element on it, and
         which of them name the value that their field holds. `achieved_goal` and `desired_goal` are
         one-hot by fact, or with `goals="vector"` the places of the values. `action_mask` has a 1
-        for each command that does something. With `instruction=True` the goal is there as text,
+        for each command that does something. With `goal_text=True` the goal is there as text,
         too, as bytes.
 
     Reward:

@@ -8,6 +8,7 @@ from typing import Any
 from selectolax.lexbor import LexborHTMLParser
 
 from .document import TEXT, Node, Page
+from .reading import read_nodes
 
 __all__ = ["parse_html"]
 
@@ -25,7 +26,7 @@ def parse_html(html: str) -> Page:
     """
     nodes: list[Node] = []
     _collect(LexborHTMLParser(html).root, 0, nodes)
-    return Page.from_nodes(tuple(nodes))
+    return read_nodes(tuple(nodes))
 
 
 def _collect(node: Any, depth: int, nodes: list[Node]) -> None:

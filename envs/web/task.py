@@ -216,6 +216,9 @@ class WebTask(RetellableTask[WebState]):
         start, wanted = states[0].facts, goal.facts
         if not self._episodes.problems.is_asked_in_training(problem.family, start, wanted):
             return None
+        after = problem.site.state_after(states[0].tab.state, wanted)
+        if goal.tab.state != after:
+            return None  # texts that no goal has changed besides
         style = int(rng.integers(N_TRAIN_STYLES))
         told = write_instruction(problem.site, start, wanted, style)
         texts = [message_text(told, start, state.tab, state.error) for state in states]

@@ -41,7 +41,7 @@ def check_goals(case: Case) -> None:
     """Rewards and ends of all steps are what goals alone say, in every view, one or many."""
     for goals in GOAL_VIEWS:
         for reward in GOAL_REWARDS:
-            env = case.make(goals=goals, reward=reward, instruction=True)
+            env = case.make(goals=goals, reward=reward, goal_text=True)
             for seed in _SEEDS:
                 _check_play(goal_view_of(env), case.play(env, seed, reseeds=True))
 
@@ -133,7 +133,7 @@ def _as_steps(observation: Any) -> list[Step]:
 
 def check_fresh_data(case: Case) -> None:
     """What was returned stays as it was while the environment goes on."""
-    env = case.make(instruction=True)
+    env = case.make(goal_text=True)
     for seed in _SEEDS:
         step = case.reset(env, seed=seed)
         returned, kept = [step], [copy.deepcopy(step)]

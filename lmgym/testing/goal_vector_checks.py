@@ -26,7 +26,7 @@ def check_vector(case: Case) -> None:
     steps = min(max(_LEAST, 2 * goal_view_of(case.make()).task.horizon), _MOST)
     for mode in AutoresetMode:
         for goals in GOAL_VIEWS:
-            _check_mode(case, mode, steps, goals=goals, instruction=goals == "vector")
+            _check_mode(case, mode, steps, goals=goals, goal_text=goals == "vector")
 
 
 def _check_mode(case: Case, mode: AutoresetMode, steps: int, **shown: Any) -> None:

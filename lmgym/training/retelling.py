@@ -38,7 +38,8 @@ class DemonstrationBuffer:
     ) -> None:
         """Start empty."""
         self.task, self.renderer = task, renderer
-        self.relabeling, self.most_changes = relabeling, most_changes
+        self.relabeling: Relabeling = relabeling
+        self.most_changes = most_changes
         self.examples: list[Transcript] = []
         self._seen: set[Demonstration] = set()
 

@@ -51,7 +51,7 @@ class GoalVectorEnv(GoalMethods, VectorEnv[Observations, Any, NDArray[Any]]):
         task: the world.
         args: see `VectorArgs`; there is nothing to compile.
         goals: how observations show goals, "one_hot" or "vector".
-        instruction: whether they hold the desired goal's description as byte ids, too.
+        goal_text: whether they hold the desired goal's description as byte ids, too.
         reward: "sparse", "verifier" or None.
 
     Raises:
@@ -75,7 +75,7 @@ class GoalVectorEnv(GoalMethods, VectorEnv[Observations, Any, NDArray[Any]]):
         args: VectorArgs,
         *,
         goals: str = "one_hot",
-        instruction: bool = False,
+        goal_text: bool = False,
         reward: Any = "sparse",
     ) -> None:
         """Allocate the batch and declare the spaces."""
@@ -89,7 +89,7 @@ class GoalVectorEnv(GoalMethods, VectorEnv[Observations, Any, NDArray[Any]]):
         self.metadata = {**self.metadata, "autoreset_mode": args.mode}
         self.render_mode = args.render_mode
         self.task = task
-        self.goal_view = GoalView(task.schema, goals=goals, instruction=instruction, reward=reward)
+        self.goal_view = GoalView(task.schema, goals=goals, goal_text=goal_text, reward=reward)
         self.single_observation_space = self.goal_view.observation_space(task)
         self.single_action_space = spaces.Discrete(len(task.commands))
         self.observation_space = batched_space(self.single_observation_space, n)

@@ -78,7 +78,7 @@ def goals_of(buffer: Any, n: int = 4000) -> dict[int, Counter[int]]:
 
 def filled(buffer_class: type[HerReplayBuffer], n_envs: int, **words: Any) -> Any:
     """The buffer of an algorithm that has played at random."""
-    make: dict[str, Any] = {"n": 4, "instruction": True, "reward": "verifier"}
+    make: dict[str, Any] = {"n": 4, "goal_text": True, "reward": "verifier"}
     env = as_sb3(gym.make_vec(FLIP_BITS, n_envs, autoreset_mode="same_step", **make))
     algorithm = DQN(
         "MultiInputPolicy",

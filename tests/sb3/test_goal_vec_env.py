@@ -32,7 +32,7 @@ def assert_same(found: Any, expected: Any) -> None:
         assert found[key].dtype == array.dtype, key
 
 
-@pytest.mark.parametrize("words", [{}, {"instruction": True, "reward": "verifier"}], ids=str)
+@pytest.mark.parametrize("words", [{}, {"goal_text": True, "reward": "verifier"}], ids=str)
 def test_steps_are_those_of_single_environments(words: dict[str, Any]) -> None:
     ours, theirs = (
         as_sb3(batch(n=3, **words)),
@@ -79,7 +79,7 @@ def test_ends_tell_whether_a_limit_cut_them_off(words: dict[str, Any]) -> None:
 
 
 def test_goals_are_judged_in_one_call_for_all_rows() -> None:
-    vec_env: Any = as_sb3(batch(instruction=True))
+    vec_env: Any = as_sb3(batch(goal_text=True))
     observations = vec_env.reset()
     goals = observations["desired_goal"]
     achieved = observations["achieved_goal"]

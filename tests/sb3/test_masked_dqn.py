@@ -132,7 +132,7 @@ def test_the_mask_is_no_input() -> None:
 
 
 def test_words_are_no_input_unless_asked_for() -> None:
-    space = world(instruction=True).observation_space
+    space = world(goal_text=True).observation_space
     plain, asked = GoalFeatures(space), GoalFeatures(space, leave_out=("action_mask",))
     n_words = space["instruction"].shape[0]
     assert asked.features_dim == plain.features_dim + n_words

@@ -42,7 +42,7 @@ def play(ours: Any, theirs: Any, steps: int, seed: int = 0) -> int:
     "arguments",
     [
         {},
-        {"goals": "vector", "instruction": True},
+        {"goals": "vector", "goal_text": True},
         {"reward": "verifier", "n": 3},
         {"max_episode_steps": 3},
         {"max_episode_steps": 8},
@@ -217,7 +217,7 @@ def test_groups_may_be_given_a_goal() -> None:
 
 @pytest.mark.parametrize("mode", ["same_step", "next_step"])
 def test_copies_go_on_as_what_they_copy(mode: str) -> None:
-    env = make(4, autoreset_mode=mode, instruction=True)
+    env = make(4, autoreset_mode=mode, goal_text=True)
     env.reset(seed=0)
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -270,7 +270,7 @@ def test_steps_on_the_way_tell_nothing_but_errors() -> None:
 
 
 def test_goals_are_computed_as_in_single_environments() -> None:
-    ours, theirs = make(instruction=True), goal_view_of(gym.make(FLIP_BITS, instruction=True))
+    ours, theirs = make(goal_text=True), goal_view_of(gym.make(FLIP_BITS, goal_text=True))
     observations, _ = ours.reset(seed=0)
     goals = observations["achieved_goal"], observations["desired_goal"]
     assert np.array_equal(ours.compute_reward(*goals), theirs.compute_reward(*goals))

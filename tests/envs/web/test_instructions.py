@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmgym.envs.web.base_site import Site
@@ -40,6 +40,7 @@ def goals(site: Site) -> st.SearchStrategy[tuple[int, ...]]:
 
 @ALL_STYLES
 @given(names=st.lists(NAMES, min_size=32, max_size=32, unique=True), data=st.data())
+@settings(max_examples=25)
 def test_any_names_are_read_back(style: int, names: list[str], data: st.DataObject) -> None:
     site = NamedSite(names)
     goal = data.draw(goals(site).filter(lambda goal: goal != START))

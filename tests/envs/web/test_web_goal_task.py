@@ -19,12 +19,12 @@ WORLD = "lmgym/WebGoal-v0"
 FAMILY = pytest.mark.parametrize("family", FAMILIES)
 RNG = np.random.default_rng
 GOLDEN = {
-    "forms": "",
-    "shop": "",
-    "mail": "",
-    "calendar": "",
-    "table": "",
-    "files": "",
+    "forms": "0442f60e1f9c4fcd",
+    "shop": "93f6076fa9fd8900",
+    "mail": "47af90a764624275",
+    "calendar": "e191ca8b9497122b",
+    "table": "b8972f1f25cd7851",
+    "files": "a58412f8ed637397",
 }
 """Digests of episodes; one that changes calls for a new version."""
 
@@ -103,8 +103,16 @@ def test_what_is_returned_can_be_written_to_without_harm(family: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "goal", "said"),
     [
-        ({"family": "shop"}, [0, 0, 0, 0, 0, 0, 0, 0, 1], "cannot be reached: an order can be placed"),
-        ({"family": "forms"}, [4, 0, 0, 0, 0, 0, 0, 0], "cannot be reached: display name would have"),
+        (
+            {"family": "shop"},
+            [0, 0, 0, 0, 0, 0, 0, 0, 1],
+            "cannot be reached: an order can be placed",
+        ),
+        (
+            {"family": "forms"},
+            [4, 0, 0, 0, 0, 0, 0, 0],
+            "cannot be reached: display name would have",
+        ),
         ({"family": "forms"}, [0, 0, 0, 0, 0, 0, 0, 9], "fact 'two factor' of the goal is 9"),
         ({"family": "forms"}, [0, 0], "a goal holds 8 whole numbers"),
     ],
@@ -134,7 +142,7 @@ def test_a_goal_of_ones_own_has_an_address() -> None:
 
 def test_problems_of_other_families_are_refused() -> None:
     (shop,) = web(family="shop").task_ids("train", 1)
-    with pytest.raises(LmgymError, match="forms/site/fact.value"):
+    with pytest.raises(LmgymError, match="forms/site/fact"):
         web(family="forms").reset(RNG(0), task_id=shop)
 
 
