@@ -198,7 +198,14 @@ def _train_language_policy(args: HERArgs, env: str, world_args: Mapping[str, Any
             f"{env} cannot tell its episodes again with other goals, so hindsight teaches nothing"
             " there; take lmgym/Web-v0 or lmgym/WebGoal-v0, or another learner"
         )
-    if args.max_tokens is None:  # an untrained policy does not know where a command ends
+    if not task.restarts_context:
+        raise LmgymError(
+            "hindsight teaches one page at a time, and these arguments keep all of them in the"
+            " context; leave --history out"
+        )
+    if (
+        args.max_tokens is None and args.model == "none"
+    ):  # an untrained policy does not know where a command ends
         args = replace(args, max_tokens=_COMMAND_IDS * task.max_turns)
     rng = np.random.default_rng(args.seed)
     start = time.perf_counter()

@@ -2,7 +2,8 @@
 
 `lmgym bench web` measures in turn, on one core: MiniWoB++'s own environment without screenshots
 (actions typed and clicked at random, its browser's processes included); our pages in process, a
-random command that does something and the full text of the page each step; `lmgym/Web-v0` through
+random command that does something and the full text of the page each step, each time on sites that
+were not seen before; `lmgym/Web-v0` through
 `gymnasium.make` with its default wrappers and text observations; `lmgym/WebGoal-v0` single and in a
 batch. Resets are part of all of them. Without Chromium, chromedriver or MiniWoB++ the reference and
 its ratio are left out.
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import gymnasium as gym
@@ -29,6 +31,8 @@ from measuring import Claim, Costs, Measure, MeasuringArgs, claimed, in_turn, ra
 from web_reference import time_miniwob
 
 _TURNS = 17
+_EPISODE = 6
+"""Steps of an episode on our pages: those of the reference at most."""
 _REFERENCE, _PAGES, _TEXT = "MiniWoB++ login-user", "pages in process", "lmgym/Web-v0, messages"
 _GOAL, _BATCH = "lmgym/WebGoal-v0", "lmgym/WebGoal-v0, 64 rows"
 
@@ -101,14 +105,16 @@ def _reference(args: WebArgs) -> float:
 
 def _walk(args: WebArgs) -> Any:
     """Random commands on our pages, the whole text of each."""
-    sites = [make_site(args.family, seed) for seed in range(8)]
+    rounds = count()
 
     def act() -> None:
-        rng = np.random.default_rng(args.seed)
+        number = next(rounds)
+        rng = np.random.default_rng((args.seed, number))
+        sites = [make_site(args.family, 8 * number + seed) for seed in range(8)]  # new pages
         chances = rng.random(args.steps).tolist()
         for step, chance in enumerate(chances):
-            if step % _TURNS == 0:
-                site = sites[step // _TURNS % len(sites)]
+            if step % _EPISODE == 0:
+                site = sites[step // _EPISODE % len(sites)]
                 tab = open_tab(site, site.start)
             usable = choices_in(tab).usable
             tab = execute(tab, site.commands[usable[int(chance * len(usable))]])
@@ -122,11 +128,12 @@ def _talk(args: WebArgs) -> Any:
     task: Any = make_task("lmgym/Web-v0", family=args.family)
     env = gym.make("lmgym/Web-v0", family=args.family, level="message")
     rng = np.random.default_rng(args.seed)
-    episodes = [_commands(task, rng) for _ in range(args.steps // _TURNS + 1)]
+    n = args.steps // _TURNS + 1
+    rounds = iter([[_commands(task, rng) for _ in range(n)] for _ in range(args.repetitions + 1)])
 
     def act() -> None:
         left = args.steps
-        for task_id, commands in episodes:
+        for task_id, commands in next(rounds):
             env.reset(seed=0, options={"task_id": task_id})
             for command in commands[:left]:
                 env.step(command)

@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import lmgym
 from lmgym.cli import main
+
+settings.register_profile("untimed", deadline=None)  # no test fails on a busy machine
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")

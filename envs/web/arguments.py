@@ -50,6 +50,10 @@ class SiteArgs:
         """Raise where a value is not allowed."""
         if self.family not in self.families:
             raise unknown("family", self.family, self.families)
+        for name in ("difficulty", "easiest", "sites", "max_turns"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise LmgymError(f"{name}={value!r} is no whole number; it counts, from 1 on")
         families = self.drawn_families
         most = min(map(most_changes, families))
         if not 1 <= self.easiest <= self.difficulty <= most:

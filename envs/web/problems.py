@@ -37,6 +37,7 @@ __all__ = [
     "most_changes",
     "read_address",
     "split_of_changes",
+    "starts_elsewhere",
 ]
 
 SPLITS = ("train", "validation", "iid", "comp", "words", "site")
@@ -120,6 +121,14 @@ def _start(family: str, seed: int) -> tuple[int, ...]:
     taken = {_start(family, s * _RANGE + first + i) for s in earlier for i in range(_STARTS)}
     tries = (_site(family, seed).start_of(seed + n * _AGAIN) for n in count())
     return next(start for start in tries if start not in taken)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def starts_elsewhere(family: str, seed: int) -> frozenset[tuple[int, ...]]:
+    """The facts that validation, iid and comp start with on the site of a seed."""
+    first = seed % _RANGE // _STARTS * _STARTS
+    seeds = (s * _RANGE + first + i for s in range(1, _SAME_SITES) for i in range(_STARTS))
+    return frozenset(_start(family, held_out) for held_out in seeds)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -213,7 +222,7 @@ def read_address(address: str) -> Problem | None:
 
     Any goal that can be reached on a site has an address, whether or not its split draws it.
     """
-    found = _FORM.fullmatch(address)
+    found = _FORM.fullmatch(address) if isinstance(address, str) else None
     if found is None or found[1] not in FAMILIES:
         return None
     seed, style = int(found[2]), int(found[4])

@@ -22,7 +22,7 @@ from .families import FAMILIES
 from .instructions import write_instruction
 from .metrics import measure
 from .oracle import place_of
-from .problems import N_TRAIN_STYLES, SPLITS
+from .problems import N_TRAIN_STYLES, SPLITS, starts_elsewhere
 
 __all__ = ["WebArgs", "WebTask"]
 
@@ -101,9 +101,9 @@ class WebTask(RetellableTask[WebState]):
 
     Start:
         A problem drawn from `split`: how many facts change, evenly from `easiest` to `difficulty`,
-        then which, and to what. Splits: `train`; `validation` and `iid` (also called `test`), new
-        sites; `comp`, pairs of facts that no other split changes together; `words`, words and
-        phrases that no other split has; `site`, another family. A fixed one:
+        then which, and to what. Splits: `train`; `validation` and `iid` (also called `test`), the
+        same sites in other states; `comp`, pairs of facts that no other split changes together;
+        `words`, words and phrases that no other split has; `site`, another family. A fixed one:
         `reset(options={"task_id": "forms/3/1.2/0"})`.
 
     Episode end:
@@ -215,6 +215,8 @@ class WebTask(RetellableTask[WebState]):
         problem = states[0].problem
         start, wanted = states[0].facts, goal.facts
         if not self._episodes.problems.is_asked_in_training(problem.family, start, wanted):
+            return None
+        if tuple(start) in starts_elsewhere(problem.family, problem.seed):
             return None
         after = problem.site.state_after(states[0].tab.state, wanted)
         if goal.tab.state != after:

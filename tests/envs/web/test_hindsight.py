@@ -328,3 +328,14 @@ def test_exploring_ends_where_the_goal_is_reached_or_the_commands_are_spent() ->
         is_reached = [state.is_reached for state in journey.states]
         assert not any(is_reached[:-1])
         assert is_reached[-1] or len(journey.texts) == task.max_turns
+
+
+def test_no_stretch_begins_where_another_split_starts() -> None:
+    task = make_task("lmgym/Web-v0", sites=1)
+    rng = np.random.default_rng(0)
+    for split in ("validation", "iid", "comp"):
+        for task_id in task.task_ids(split, 20):
+            first = task.reset(rng, task_id=task_id).state
+            known = {task.explore(first, rng) for _ in range(50)}
+            after = [task.reply(first, text, rng).state for text in known]
+            assert all(task.retell([first], state, rng) is None for state in after)
