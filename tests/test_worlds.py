@@ -40,7 +40,7 @@ GOLDEN = {
     "lmgym/Math-v0": "3dccc73d197b621c",
     "lmgym/Preference-v0": "a7fba058a1f9b29f",
     "lmgym/PromptSelect-v0": "f1899b37e8c85fb1",
-    "lmgym/Web-v0": "TODO",
+    "lmgym/Web-v0": "c570ed2009eda7b7",
 }
 """Digests of random and of demonstrated episodes; one that changes calls for a new version."""
 

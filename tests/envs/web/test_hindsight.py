@@ -331,7 +331,7 @@ def test_exploring_ends_where_the_goal_is_reached_or_the_commands_are_spent() ->
 
 
 def test_no_stretch_begins_where_another_split_starts() -> None:
-    task = make_task("lmgym/Web-v0", sites=1)
+    task = web(sites=1)
     rng = np.random.default_rng(0)
     for split in ("validation", "iid", "comp"):
         for task_id in task.task_ids(split, 20):
