@@ -145,7 +145,7 @@ def _talk(args: WebArgs) -> Any:
 def _commands(task: Any, rng: np.random.Generator) -> tuple[str, list[str]]:
     """A problem, and random commands that do not end it before its turns are spent."""
     opening = task.reset(rng)
-    state, commands = opening.state, []
+    state, commands = opening.state, list[str]()
     while len(commands) < _TURNS:
         command = task.explore(state, rng)
         reply = task.reply(state, command, rng)

@@ -162,11 +162,11 @@ def _contrasts(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, fl
     told = {}
     for better, worse in pairs:
         if better in found and worse in found:
-            sides = [
-                [r["splits"]["iid"]["success"] for r in found[name]] for name in (better, worse)
-            ]
+            high, low = (
+                [run["splits"]["iid"]["success"] for run in found[name]] for name in (better, worse)
+            )
             rng = np.random.default_rng(0)
-            told[f"{better} > {worse}"] = permutation_test(*sides, rng, alternative="greater")
+            told[f"{better} > {worse}"] = permutation_test(high, low, rng, alternative="greater")
     return told
 
 
