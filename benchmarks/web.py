@@ -112,6 +112,8 @@ def _walk(args: WebArgs) -> Any:
         rng = np.random.default_rng((args.seed, number))
         sites = [make_site(args.family, 8 * number + seed) for seed in range(8)]  # new pages
         chances = rng.random(args.steps).tolist()
+        site = sites[0]
+        tab = open_tab(site, site.start)
         for step, chance in enumerate(chances):
             if step % _EPISODE == 0:
                 site = sites[step // _EPISODE % len(sites)]

@@ -207,6 +207,9 @@ class Task(ABC, Generic[S]):
         del state
         raise LmgymError(f"{type(self).__name__} draws no pictures; use render_mode='ansi'")
 
+    def forget(self) -> None:
+        """Drop what is kept only to be faster, such as pages that were shown before."""
+
     def close(self) -> None:
         """Free what the world holds outside of this process, such as a browser."""
 

@@ -17,6 +17,7 @@ from .browsing import Refusal, act_on, execute
 from .catalog_view import choices_in
 from .episodes import Episodes, WebState
 from .families import FAMILIES, make_site
+from .memory import forget
 from .metrics import measure
 from .problems import SPLITS
 
@@ -164,6 +165,10 @@ class WebGoalTask(GoalTask[WebState]):
     def figures(self, journeys: Sequence[Sequence[WebState]]) -> dict[str, float]:
         """Success by facts to change, path efficiency, side effects, refused commands."""
         return measure(journeys)
+
+    def forget(self) -> None:
+        """Empty the caches of pages, problems and plans."""
+        forget()
 
     def check_split(self, split: str) -> str:
         """Return the split if it exists; `test` is `iid`."""

@@ -20,6 +20,7 @@ from .commands import Command, CommandError, parse_command
 from .episodes import Episodes, WebState, message_text, next_command
 from .families import FAMILIES
 from .instructions import write_instruction
+from .memory import forget
 from .metrics import measure
 from .oracle import place_of
 from .problems import N_TRAIN_STYLES, SPLITS, starts_elsewhere
@@ -229,6 +230,10 @@ class WebTask(RetellableTask[WebState]):
     def figures(self, journeys: Sequence[Sequence[WebState]]) -> dict[str, float]:
         """Success by facts to change, path efficiency, side effects, refused commands."""
         return measure(journeys)
+
+    def forget(self) -> None:
+        """Empty the caches of pages, problems and plans."""
+        forget()
 
     def check_split(self, split: str) -> str:
         """Return the split if it exists; `test` is `iid`."""

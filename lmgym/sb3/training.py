@@ -139,8 +139,12 @@ class SB3Session(BaseSession):
     def _n_parameters(self) -> int:
         return sum(p.numel() for p in self.algorithm.policy.parameters())
 
-    @cached_property
+    @property
     def _evaluator(self) -> Collector:
+        return self._examiner
+
+    @cached_property
+    def _examiner(self) -> Collector:
         return AlgorithmCollector(self.algorithm, self.bench.task, self.bench.make_view)
 
     @property

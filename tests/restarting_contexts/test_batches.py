@@ -77,6 +77,7 @@ def test_transcripts_equal_those_of_single_environments() -> None:
     for row, (env, prefix) in enumerate(zip(singles, prefixes["prefix_ids"], strict=True)):
         env.reset(seed=1 + row, options={"prefix_ids": prefix})
     rng = np.random.default_rng(0)
+    found = [list(t.segments) for t in ours.transcripts()]
     for _ in range(9):
         ids = rng.integers(97, 103, ROWS)
         ids[rng.random(ROWS) < 1 / 2] = END

@@ -254,8 +254,8 @@ def test_the_end_tells_ids_of_the_last_context() -> None:
     env = gym.make(SPELL, level="message").unwrapped
     assert isinstance(env, MessageEnv)
     env.reset(seed=0, options={"task_id": "abc"})
-    for letter in "abc":
-        info = env.step(letter)[-1]
+    infos = [env.step(letter)[-1] for letter in "abc"]
+    info = infos[-1]
     assert info["response_ids"] == tuple(said("c"))
     assert info["loss_mask"] == (1, 1)
     assert info["role_ids"] == (AGENT_ID, AGENT_ID)
