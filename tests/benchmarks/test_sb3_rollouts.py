@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,9 @@ pytestmark = [
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True)
+    wide = {**os.environ, "COLUMNS": "200"}  # figures of a busy machine take more room
+    command = [sys.executable, str(SCRIPT), *words]
+    return subprocess.run(command, capture_output=True, text=True, env=wide)
 
 
 def test_it_prints_the_spread_and_writes_every_run(tmp_path: Path) -> None:
