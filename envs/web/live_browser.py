@@ -7,6 +7,8 @@ each browser has a thread of its own, and whoever calls waits for it.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import os
 import shutil
 import threading
@@ -175,22 +177,19 @@ def _work(calls: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None]) -> N
 
 def _playwright_api() -> Any:
     try:
-        from playwright import sync_api
+        return importlib.import_module("playwright.sync_api")
     except ImportError:
         raise LmgymError(
             "backend='chromium' needs Playwright, which is not installed: pip install"
             " 'lmgym[browser]', or take backend='dom'"
         ) from None
-    return sync_api
 
 
 def _errors() -> tuple[type[Exception], ...]:
     """What Playwright raises."""
-    try:
-        from playwright.sync_api import Error
-    except ImportError:
+    if importlib.util.find_spec("playwright") is None:
         return ()
-    return (Error,)
+    return (_playwright_api().Error,)
 
 
 @contextlib.contextmanager
