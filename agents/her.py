@@ -19,6 +19,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from stable_baselines3 import DQN
+from stable_baselines3.her import HerReplayBuffer
 
 from lmgym.errors import LmgymError
 from lmgym.factory import make_task
@@ -39,7 +41,7 @@ from lmgym.training.session import TrainingSession
 from .embedded import new_policy
 from .sft import supervised_step
 
-__all__ = ["HERArgs", "HERGoalArgs", "arguments_for", "train"]
+__all__ = ["HERArgs", "HERGoalArgs", "arguments_for", "dqn", "train"]
 
 _COMMAND_IDS = 24
 """Ids that a message may take on average, with a learned tokenizer three times what it needs."""
@@ -160,17 +162,29 @@ def arguments_for(spec: WorldSpec) -> type[LearnerArgs]:
 def train(args: HERArgs | HERGoalArgs, env: str, world_args: Mapping[str, Any]) -> Path:
     """Train on a world; returns the run folder."""
     if isinstance(args, HERGoalArgs):
-        return train_on_goals("her", args, env, world_args, lambda bench: _dqn(args, bench))
+        return train_on_goals("her", args, env, world_args, lambda bench: dqn(args, bench))
     return _train_language_policy(args, env, world_args)
 
 
-def _dqn(args: HERGoalArgs, bench: GoalBench) -> MaskedDQN:
-    """The algorithm: it chooses among admissible commands, and looks ahead to them."""
+def dqn(
+    args: HERGoalArgs,
+    bench: GoalBench,
+    algorithm: type[DQN] = MaskedDQN,
+    buffer: type[HerReplayBuffer] = GoalReplayBuffer,
+) -> DQN:
+    """The algorithm: by default it chooses among admissible commands, and looks ahead to them.
+
+    Args:
+        args: its settings.
+        bench: the training environment.
+        algorithm: Stable-Baselines3's DQN, or one of its kind.
+        buffer: which replay buffer relabels; it must know the strategy `args.relabel`.
+    """
     hindsight: dict[str, Any] = {}
     if args.relabel != "none":
         words = {"n_sampled_goal": args.n_sampled_goal, "goal_selection_strategy": args.relabel}
-        hindsight = {"replay_buffer_class": GoalReplayBuffer, "replay_buffer_kwargs": words}
-    return MaskedDQN(
+        hindsight = {"replay_buffer_class": buffer, "replay_buffer_kwargs": words}
+    return algorithm(
         "MultiInputPolicy",
         bench.env,
         learning_rate=bench.lr,
