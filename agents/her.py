@@ -92,6 +92,8 @@ class HERArgs(LearnerArgs):
     micro_tokens: int = 16_384
     """Tokens of one forward pass, padding included; lower it when memory runs out."""
 
+    learns_from_failure: ClassVar[bool] = True
+    default_world: ClassVar[str] = "lmgym/WebGoal-v0"
     ranges: ClassVar[dict[str, Range]] = LearnerArgs.ranges | {
         "most_changes": (1, math.inf),
         "explore_episodes": (1, math.inf),
@@ -140,6 +142,7 @@ class HERGoalArgs(GoalArgs):
     exploration_rate: float = 0.1
     """Share of random commands from then on."""
 
+    learns_from_failure: ClassVar[bool] = True
     ranges: ClassVar[dict[str, Range]] = GoalArgs.ranges | {
         "n_sampled_goal": (1, math.inf),
         "gamma": (0, 1),

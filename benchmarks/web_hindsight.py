@@ -158,9 +158,10 @@ def _run(args: WebHindsightArgs, name: str, seed: int) -> None:
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
     start = time.perf_counter()
     child = subprocess.Popen([sys.executable, *words], env=settings, stdout=subprocess.DEVNULL)
-    _, code, used = os.wait4(child.pid, 0)
-    if code:
-        raise LmgymError(f"{' '.join(words)} ended with {os.waitstatus_to_exitcode(code)}")
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise LmgymError(f"{' '.join(words)} ended with {child.returncode}")
     spent = {"cpu": used.ru_utime + used.ru_stime, "wall": time.perf_counter() - start}
     write_json(folder / _COST, _made(args, name, seed) | spent)
     print(f"{name}, seed {seed}: {spent['cpu']:.0f} CPU seconds", flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,9 @@ VECTOR_ARGUMENTS = (
     "compiled",
     "max_episode_steps",
 )
+
+_LEVEL_OF = {"chunk_size": "chunk", "encoder": "choice", "goals": "goal", "goal_text": "goal"}
+"""Arguments that one level alone has."""
 
 
 def make_task(world: str, **task_args: Any) -> Task[Any]:
@@ -144,12 +147,12 @@ def make_env(
     split: str = "train",
     context: int | None = None,
     max_tokens: int | None = None,
-    chunk_size: int = 4,
+    chunk_size: int | None = None,
     alphabet: str | None = None,
     mask: str | None = None,
-    encoder: str = "hashing",
+    encoder: str | None = None,
     goals: str | None = None,
-    goal_text: bool = False,
+    goal_text: bool | None = None,
     render_mode: str | None = None,
     autoreset_mode: str | None = None,
     **task_args: Any,
@@ -165,11 +168,12 @@ def make_env(
         split: where `reset` draws problems from unless its options say otherwise.
         context: positions of the token buffer.
         max_tokens: ids the agent may write in one episode.
-        chunk_size: ids a step at level "chunk".
+        chunk_size: ids a step at level "chunk", by default 4.
         alphabet: the only ids that actions stand for, by a name the world gives, or as
             "chars:0123456789"; by default the whole vocabulary. For levels of ids.
         mask: an alphabet that `action_masks` lets through, while actions stay ids.
-        encoder: what makes the observations of level "choice", as `make_encoder` takes it.
+        encoder: what makes the observations of level "choice", as `make_encoder` takes it; by
+            default "hashing".
         goals: how level "goal" shows goals, "one_hot" (default) or "vector".
         goal_text: whether it shows the desired goal as text, too, as byte ids.
         render_mode: "ansi" or None.
@@ -191,22 +195,25 @@ def make_env(
     from lmgym.message_env import MessageEnv
     from lmgym.token_env import ChunkEnv, TokenEnv
 
-    level = _checked_level(world, level, goals, goal_text)
+    own = {"chunk_size": chunk_size, "encoder": encoder, "goals": goals, "goal_text": goal_text}
+    level = _checked_level(world, level, own)
     sizes = {"context": context, "max_tokens": max_tokens}
     common: dict[str, Any] = {"split": split, "render_mode": render_mode}
     if level == "goal":
         _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
-        shown: dict[str, Any] = {"goals": goals or "one_hot", "goal_text": goal_text}
+        shown: dict[str, Any] = {"goals": goals or "one_hot", "goal_text": goal_text or False}
         return GoalEnv(_goal_task(world, task_args), reward=reward, **shown, **common)
     episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
         _check_no_ids(level, alphabet, mask)
         if level == "choice":
-            return ChoiceEnv(episode, schedule, encoder=encoder, **common)
+            return ChoiceEnv(episode, schedule, encoder=encoder or "hashing", **common)
         return MessageEnv(episode, schedule, **common)
     common |= {"alphabet": alphabet, "mask": mask}
     if level == "chunk":
-        return ChunkEnv(episode, schedule, chunk_size=chunk_size, **common)
+        return ChunkEnv(
+            episode, schedule, chunk_size=4 if chunk_size is None else chunk_size, **common
+        )
     return TokenEnv(episode, schedule, **common)
 
 
@@ -220,12 +227,12 @@ def make_vector_env(
     split: str = "train",
     context: int | None = None,
     max_tokens: int | None = None,
-    chunk_size: int = 4,
+    chunk_size: int | None = None,
     alphabet: str | None = None,
     mask: str | None = None,
-    encoder: str = "hashing",
+    encoder: str | None = None,
     goals: str | None = None,
-    goal_text: bool = False,
+    goal_text: bool | None = None,
     render_mode: str | None = None,
     autoreset_mode: str | AutoresetMode = "next_step",
     copy: bool = True,
@@ -248,7 +255,7 @@ def make_vector_env(
         split: where problems are drawn from unless the options of `reset` say otherwise.
         context: positions of the token buffer.
         max_tokens: ids the agent may write in one episode.
-        chunk_size: ids a step at level "chunk".
+        chunk_size: ids a step at level "chunk", by default 4.
         alphabet: the only ids that actions stand for.
         mask: an alphabet that `action_masks` lets through.
         encoder: what makes the observations of level "choice".
@@ -285,35 +292,40 @@ def make_vector_env(
         max_episode_steps=max_episode_steps,
         render_mode=render_mode,
     )
-    level = _checked_level(world, level, goals, goal_text)
+    own = {"chunk_size": chunk_size, "encoder": encoder, "goals": goals, "goal_text": goal_text}
+    level = _checked_level(world, level, own)
     sizes = {"context": context, "max_tokens": max_tokens}
     if level == "goal":
         _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
-        shown: dict[str, Any] = {"goals": goals or "one_hot", "goal_text": goal_text}
+        shown: dict[str, Any] = {"goals": goals or "one_hot", "goal_text": goal_text or False}
         return GoalVectorEnv(_goal_task(world, task_args), args, reward=reward, **shown)
     episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
         _check_no_ids(level, alphabet, mask)
         if level == "choice":
-            return ChoiceVectorEnv(episode, schedule, args, encoder=encoder)
+            return ChoiceVectorEnv(episode, schedule, args, encoder=encoder or "hashing")
         return MessageVectorEnv(episode, schedule, args)
     choices = {"alphabet": alphabet, "mask": mask}
     if level == "chunk":
-        return ChunkVectorEnv(episode, schedule, args, chunk_size=chunk_size, **choices)
+        return ChunkVectorEnv(
+            episode, schedule, args, chunk_size=4 if chunk_size is None else chunk_size, **choices
+        )
     return TokenVectorEnv(episode, schedule, args, **choices)
 
 
-def _checked_level(world: str, level: str | None, goals: str | None, goal_text: bool) -> str:
-    """A level that the world offers, by default its first."""
+def _checked_level(world: str, level: str | None, own: Mapping[str, Any]) -> str:
+    """A level that the world offers, by default its first; `own` holds arguments of one level."""
     spec = find_world(world)
     level = spec.levels[0] if level is None else level
     if level not in spec.levels:
         raise unknown(f"level of {spec.id}", level, spec.levels)
-    if level != "goal" and (goals is not None or goal_text):
-        raise LmgymError(
-            f"goals={goals!r}, goal_text={goal_text}: level {level!r} shows no goals; leave"
-            " them out, or choose level='goal' in a world that offers it"
-        )
+    for name, value in own.items():
+        if value is not None and level != _LEVEL_OF[name]:
+            raise LmgymError(
+                f"{name}={value!r:.60} is for level {_LEVEL_OF[name]!r}, and this is level"
+                f" {level!r}; leave it out, or choose level={_LEVEL_OF[name]!r} in a world that"
+                " offers it"
+            )
     return level
 
 

@@ -71,6 +71,8 @@ class GoalView:
         """Check the arguments."""
         if goals not in GOAL_VIEWS:
             raise unknown("goals", goals, GOAL_VIEWS)
+        if not isinstance(goal_text, bool):
+            raise LmgymError(f"goal_text={goal_text!r:.60} is neither True nor False")
         self.schema = schema
         self.is_one_hot = goals == "one_hot"
         self.reward = checked_goal_reward(reward)
@@ -159,7 +161,13 @@ class GoalView:
         size = self.space.shape
         if one.shape[-1:] != size or other.shape[-1:] != size:
             raise self._bad_shape(one.shape if one.shape[-1:] != size else other.shape)
-        is_reached = GoalSchema.matches(one, other)
+        try:
+            is_reached = GoalSchema.matches(one, other)
+        except ValueError:
+            raise LmgymError(
+                f"achieved goals of shape {one.shape} and desired goals of shape {other.shape}"
+                " cannot be compared; give as many of the ones as of the others, or one of either"
+            ) from None
         return is_reached if np.ndim(is_reached) else bool(is_reached)
 
     def _bad_shape(self, shape: tuple[int, ...]) -> LmgymError:

@@ -46,7 +46,8 @@ def test_the_help_of_an_agent_shows_every_field_with_its_sentence(
     run_cli: RunCli, agent: str
 ) -> None:
     args_class = load(AGENTS[agent])
-    out = run_cli("train", agent, "--help")[1]
+    world = () if agent == "embedded" else ("lmgym/Web-v0",)
+    out = run_cli("train", agent, *world, "--help")[1]
     assert f"{agent} options" in out
     for field in fields(args_class):
         assert f"--{field.name.replace('_', '-')}" in out

@@ -236,7 +236,7 @@ def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], told: 
 @pytest.mark.parametrize("level", ["token", "chunk", "message"])
 def test_goals_are_of_level_goal(arguments: dict[str, Any], level: str) -> None:
     for maker in (make_env, make_vector_env):
-        with pytest.raises(LmgymError, match=f"level '{level}' shows no goals"):
+        with pytest.raises(LmgymError, match=f"is for level .goal., and this is level .{level}."):
             maker("lmgym/Copy-v0", level=level, **arguments)
 
 

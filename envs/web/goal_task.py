@@ -172,4 +172,4 @@ class WebGoalTask(GoalTask[WebState]):
 
     def check_split(self, split: str) -> str:
         """Return the split if it exists; `test` is `iid`."""
-        return super().check_split(split_name(split))
+        return super().check_split(split_name(split, self.splits))

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lmgym.errors import LmgymError
 from lmgym.hindsight import RetellableTask
 from lmgym.task import Message, Opening, Reply, Role, Verdict
 
@@ -55,6 +56,14 @@ class WebArgs(SiteArgs):
     """Whether the context keeps all pages that were seen, in place of the present one."""
     guide: bool = False
     """Whether a system message explains the commands, for models that were not trained here."""
+
+    def __post_init__(self) -> None:
+        """Raise where a value is not allowed."""
+        super().__post_init__()
+        for name in ("headless", "history", "guide"):
+            value = getattr(self, name)
+            if not isinstance(value, bool) and (name != "headless" or value is not None):
+                raise LmgymError(f"{name}={value!r:.60} is neither True nor False")
 
     @property
     def families(self) -> tuple[str, ...]:

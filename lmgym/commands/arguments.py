@@ -68,7 +68,7 @@ def parse_options(
     )
     values = _read(shown, argv, prog, description)
     return [
-        cls(**{f.name: getattr(getattr(values, f"group_{index}"), f.name) for f in fields(cls)})
+        cls(**{f.name: getattr(getattr(values, f"group_{index}"), f.name) for f in _fields(cls)})
         for index, cls in enumerate(groups.values())
     ]
 
@@ -86,12 +86,17 @@ class _Option:
     kinds: tuple[Any, ...]
 
 
+def _fields(cls: type[Any]) -> list[Field[Any]]:
+    """The fields that a command line offers: all but those that a class calls unused."""
+    return [f for f in fields(cls) if f.name not in getattr(cls, "unused", ())]
+
+
 def _options(groups: Mapping[str, type[Any]]) -> dict[str, _Option]:
     """The options by name, as "--max-tokens"; no two groups may share one."""
     found: dict[str, _Option] = {}
     for heading, cls in groups.items():
         hints = get_type_hints(cls)
-        for f in fields(cls):
+        for f in _fields(cls):
             stem = f.name.replace("_", "-")
             is_switch = hints[f.name] is bool
             names = [f"--{stem}", f"--no-{stem}"] if is_switch else [f"--{stem}"]
@@ -183,7 +188,7 @@ def _shown(cls: type[Any]) -> type[Any]:
             ],
             _default(f),
         )
-        for f in fields(cls)
+        for f in _fields(cls)
     ]
     shown = make_dataclass(cls.__name__, columns, kw_only=True)
     shown.__doc__ = (cls.__doc__ or "").partition("\n")[0]

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from lmgym.commands.arguments import parse_options, split_names
-from lmgym.commands.worlds import DEFAULT_WORLD, find_world_here, world_arguments
+from lmgym.commands.worlds import (
+    DEFAULT_WORLD,
+    find_text_world,
+    find_world_here,
+    world_arguments,
+)
 from lmgym.errors import LmgymError, unknown
 from lmgym.registry import AGENTS, WORLDS, load
 
@@ -31,8 +36,12 @@ def train(argv: Sequence[str]) -> int:
     run = importlib.import_module(args_class.__module__).train
     if "env" not in inspect.signature(run).parameters:
         return _train_without_world(agent, args_class, run, names, options)
+    if env is None:
+        env = args_class.default_world
     spec = find_world_here(env)
     args_class = getattr(inspect.getmodule(run), "arguments_for", lambda _: args_class)(spec)
+    if getattr(args_class, "level", None) != "goal":
+        find_text_world(env, f"train {agent}")
     groups = {agent: args_class, spec.id: spec.task_class.Args}
     description = f"Train {agent} on {spec.id}.{_choices()}"
     args, world_args = parse_options(groups, options, f"train {agent} {env}", description)
@@ -52,12 +61,14 @@ def _train_without_world(
     return 0
 
 
-def _agent_and_env(names: Sequence[str]) -> tuple[str, str]:
-    """The agent and the world of a command line; what is left out is that of the main job."""
+def _agent_and_env(names: Sequence[str]) -> tuple[str, str | None]:
+    """The agent and the world of a command line; None for the agent's own."""
+    agent: str
+    env: str | None
     if len(names) == 2:
         agent, env = names
     elif not names or names[0] in AGENTS:
-        agent, env = names[0] if names else _DEFAULT_AGENT, DEFAULT_WORLD
+        agent, env = names[0] if names else _DEFAULT_AGENT, None
     elif "/" in names[0] or ":" in names[0]:
         agent, env = _DEFAULT_AGENT, names[0]
     else:

@@ -229,8 +229,10 @@ class GoalReplayBuffer(HerReplayBuffer):
         known = (states >= least).nonzero()[0]  # reads the whole store, so only where few are
         if least == _OVER and not known.size:
             raise LmgymError(
-                "no episode is over yet, so there is nothing to sample; let learning_starts exceed"
-                " the steps of an episode times the number of environments"
+                f"the {self.buffer_size * self.n_envs} transitions of the buffer hold no episode"
+                " from start to end, so there is nothing to sample; let learning_starts, and"
+                " buffer_size more so, exceed the steps of an episode times the number of"
+                f" environments ({self.n_envs})"
             )
         return self._rng.choice(known, n) if known.size else known
 

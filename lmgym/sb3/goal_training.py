@@ -55,6 +55,7 @@ class GoalArgs(LearnerArgs):
         "num_envs": (1, float("inf")),
     }
 
+    unused: ClassVar[tuple[str, ...]] = ("model", "context", "max_tokens", "test_samples", "dtype")
     is_from_scratch: ClassVar[bool] = True
     level: ClassVar[str] = "goal"
     validate_on: ClassVar[str] = "validation"

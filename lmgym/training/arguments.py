@@ -76,6 +76,12 @@ class LearnerArgs:
         "threads": (1, _ANY),
     }
     """What numbers are allowed, by argument; learners add their own."""
+    default_world: ClassVar[str] = "lmgym/Math-v0"
+    """What is trained on where no world is named."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Arguments that mean nothing to the learner, and that command lines do not offer."""
+    learns_from_failure: ClassVar[bool] = False
+    """Whether episodes without success teach something."""
 
     def __post_init__(self) -> None:
         """Raise where a number is out of its range."""

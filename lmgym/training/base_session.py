@@ -160,7 +160,8 @@ class BaseSession(ABC):
                 before = self._figures["before"] = self._figures_of(self._evaluate("test"))
                 self._validate()
             self._display.print(f"before, on {before['n']} test problems: {_in_short(before)}")
-            if self._is_judged and not any(before.get(name) for name in _SHARES):
+            is_hopeless = not any(before.get(name) for name in _SHARES)
+            if self._is_judged and is_hopeless and not self.args.learns_from_failure:
                 self._display.print("nothing is right yet: a verified reward may have no signal")
             stack.enter_context(self._display)
             self._stack = stack.pop_all()
