@@ -15,7 +15,7 @@ from lmgym.errors import LmgymError, unknown
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.rewards.source import RewardLevel
 from lmgym.steps import breaks_line
-from lmgym.task import Verdict
+from lmgym.task import Task, Verdict
 from lmgym.transcript import Transcript, conversation_text, rendered_text, with_gold_rewards
 
 __all__ = ["EpisodeEnv"]
@@ -88,6 +88,11 @@ class EpisodeEnv(gym.Env[Obs, Act], Generic[Obs, Act]):
         opening = episode.opening
         info = {"task_id": opening.task_id, "prompt_text": conversation_text(opening.messages)}
         return self._observe(), info
+
+    @property
+    def task(self) -> Task[Any]:
+        """The world."""
+        return self.episode.task
 
     def transcript(self) -> Transcript:
         """What happened in the current episode so far."""

@@ -8,13 +8,17 @@ import importlib.util
 import pickle
 import tracemalloc
 import warnings
+from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
+from lmgym.base_env import EpisodeEnv
 from lmgym.errors import LmgymError
+from lmgym.goal_env import GoalEnv
 from lmgym.testing.case import Case, Env, Step, assert_same, view_of
+from lmgym.testing.goal_case import goal_view_of
 
 __all__ = [
     "check_fresh_data",
@@ -68,11 +72,11 @@ def check_seeding(case: Case) -> None:
 
 def check_fresh_data(case: Case) -> None:
     """What was returned stays as it was while the environment goes on."""
-    env = case.make()
+    env = case.make(**{"goal_text": True} if case.level == "goal" else {})
     for seed in _SEEDS:
         step = case.reset(env, seed=seed)
         returned, kept = [step], [copy.deepcopy(step)]
-        while view_of(env).episode.verdict is None:
+        while not (step.terminated or step.truncated):
             step = case.wander(env, seed + len(kept), limit=1)[0]
             returned.append(step)
             kept.append(copy.deepcopy(step))
@@ -116,11 +120,11 @@ def check_spec(case: Case) -> None:
 def check_snapshots(case: Case) -> None:
     """From a snapshot the episode goes on in the same way, as often as one likes, anywhere."""
     for seed in _SEEDS:
-        env = view_of(case.make())
+        env = _view_of(case.make())
         before = _go_half_way(case, env, seed)
-        state = env.get_state()
+        state: Any = env.get_state()
         after = case.wander(env, seed)
-        elsewhere = view_of(case.make())
+        elsewhere = _view_of(case.make())
         for view in (env, env, elsewhere):
             observation = view.set_state(state)
             assert_same([before._replace(observation=observation)], [before], "the observation")
@@ -136,12 +140,12 @@ def check_growth(case: Case) -> None:
         case.play(env, episode)
     tracemalloc.start()
     case.play(env, 0)  # so that the episode at hand counts on both sides
-    view_of(env).episode.task.forget()
+    _view_of(env).task.forget()
     gc.collect()
     before, _ = tracemalloc.get_traced_memory()
     for episode in range(_EPISODES):
         case.play(env, episode)
-    view_of(env).episode.task.forget()
+    _view_of(env).task.forget()
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
@@ -158,5 +162,10 @@ def _go_half_way(case: Case, env: Env, seed: int) -> Step:
     return [start, *case.wander(env, seed, limit=max(length // 2 - 1, 0))][-1]
 
 
+def _view_of(env: Env) -> EpisodeEnv[Any, Any] | GoalEnv:
+    """The environment below gymnasium's wrappers, of text or of goals."""
+    return goal_view_of(env) if isinstance(env.unwrapped, GoalEnv) else view_of(env)
+
+
 def _size_of_snapshot(env: Env) -> int:
-    return len(pickle.dumps(view_of(env).get_state()))
+    return len(pickle.dumps(_view_of(env).get_state()))

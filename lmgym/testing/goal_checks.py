@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import gc
-import pickle
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -14,23 +10,17 @@ from lmgym.errors import LmgymError
 from lmgym.goal_env import GoalEnv
 from lmgym.goal_view import GOAL_REWARDS, GOAL_VIEWS
 from lmgym.task import Opening
-from lmgym.testing.case import Case, Env, Step, assert_same
+from lmgym.testing.case import Case, Step, assert_same
 from lmgym.testing.goal_case import goal_view_of
 
 __all__ = [
     "check_action_masks",
     "check_addresses",
-    "check_fresh_data",
     "check_goals",
-    "check_growth",
-    "check_snapshots",
     "check_splits",
 ]
 
 _SEEDS = range(5)
-_EPISODES = 1000
-_TOLERANCE = 64 * 1024
-"""Bytes that `_EPISODES` episodes may leave behind: caches of the interpreter, no episode."""
 _DRAWS = 100
 """Problems a split that are looked at."""
 _STATES = 8
@@ -129,64 +119,6 @@ def _try_all(env: GoalEnv) -> None:
 
 def _as_steps(observation: Any) -> list[Step]:
     return [Step(observation, 0.0, False, False, {})]
-
-
-def check_fresh_data(case: Case) -> None:
-    """What was returned stays as it was while the environment goes on."""
-    env = case.make(goal_text=True)
-    for seed in _SEEDS:
-        step = case.reset(env, seed=seed)
-        returned, kept = [step], [copy.deepcopy(step)]
-        while goal_view_of(env).verdict is None:
-            step = case.wander(env, seed + len(kept), limit=1)[0]
-            returned.append(step)
-            kept.append(copy.deepcopy(step))
-        case.play(env, seed)
-        assert_same(kept, returned, "data changed after they were returned")
-
-
-def check_snapshots(case: Case) -> None:
-    """From a snapshot the episode goes on in the same way, as often as one likes, anywhere."""
-    for seed in _SEEDS:
-        env = goal_view_of(case.make())
-        length = len(case.play(env, seed, reseeds=True))
-        start = case.reset(env, seed=seed)
-        before = [start, *case.wander(env, seed, limit=max(length // 2 - 1, 0))][-1]
-        state = env.get_state()
-        after = case.wander(env, seed)
-        elsewhere = goal_view_of(case.make())
-        for view in (env, env, elsewhere):
-            observation = view.set_state(state)
-            assert_same([before._replace(observation=observation)], [before], "the observation")
-            assert_same(case.wander(view, seed), after, "the rest of the episode")
-        assert_same(case.play(elsewhere, seed), case.play(env, seed), "the episode after it")
-
-
-def check_growth(case: Case) -> None:
-    """A thousand episodes leave nothing behind: no longer episodes, no larger snapshots."""
-    env = case.make()
-    first = case.play(env, 0, reseeds=True), _size_of_snapshot(env)
-    for episode in range(_EPISODES // 10):
-        case.play(env, episode)
-    tracemalloc.start()
-    case.play(env, 0)  # so that the episode at hand counts on both sides
-    goal_view_of(env).task.forget()
-    gc.collect()
-    before, _ = tracemalloc.get_traced_memory()
-    for episode in range(_EPISODES):
-        case.play(env, episode)
-    goal_view_of(env).task.forget()
-    gc.collect()
-    grown = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    assert grown < _TOLERANCE, f"{grown} bytes more after {_EPISODES} episodes"
-    again = case.play(env, 0, reseeds=True), _size_of_snapshot(env)
-    assert_same(first[0], again[0], f"after {_EPISODES} episodes")
-    assert first[1] == again[1], f"a snapshot of {first[1]} bytes takes {again[1]}"
-
-
-def _size_of_snapshot(env: Env) -> int:
-    return len(pickle.dumps(goal_view_of(env).get_state()))
 
 
 def check_addresses(case: Case) -> None:
