@@ -30,10 +30,11 @@ from lmgym.policies.learned_tokenizer import learn_renderer
 from lmgym.policies.loading import load_policy
 from lmgym.registry import WorldSpec
 from lmgym.rollouts import RolloutBatch
+from lmgym.sb3.arguments import check_layers
 from lmgym.sb3.goal_buffer import GoalReplayBuffer, GoalStrategy
 from lmgym.sb3.goal_training import GoalArgs, GoalBench, train_on_goals
 from lmgym.sb3.masked_dqn import MaskedDQN
-from lmgym.sb3.training import ENDLESS
+from lmgym.sb3.q_learning import QLearningArgs
 from lmgym.training.arguments import LearnerArgs, Range
 from lmgym.training.retelling import DemonstrationBuffer, Relabeling, as_text, explore
 from lmgym.training.session import TrainingSession
@@ -111,7 +112,7 @@ class HERArgs(LearnerArgs):
 
 
 @dataclass(frozen=True)
-class HERGoalArgs(GoalArgs):
+class HERGoalArgs(QLearningArgs, GoalArgs):
     """Arguments of hindsight for goal worlds: a DQN with masks and a relabelling buffer."""
 
     relabel: GoalStrategy | Literal["none"] = "future_change"
@@ -119,42 +120,28 @@ class HERGoalArgs(GoalArgs):
     later one, the final one, any of the episode; with none nothing is relabelled."""
     n_sampled_goal: int = 4
     """Relabelled transitions for each real one."""
-    hidden: tuple[int, ...] = (256, 256)
-    """Layers of the network."""
     gamma: float = 0.95
     """Discount of a command."""
-    max_grad_norm: float = 10.0
-    """Gradients are clipped to this norm."""
     train_freq: int = 2
     """Commands of each episode between updates."""
     gradient_steps: int = 4
     """Optimiser steps an update."""
-    batch_size: int = 256
-    """Transitions of an optimiser step."""
     buffer_size: int = 120_000
     """Transitions that are remembered."""
     learning_starts: int = 2_000
     """Commands at random before the first update."""
-    target_update_interval: int = 500
-    """Commands after which the target network takes the weights."""
     exploration_steps: int = 30_000
     """Commands in which the share of random ones falls from 1 to `exploration_rate`."""
-    exploration_rate: float = 0.1
-    """Share of random commands from then on."""
 
     learns_from_failure: ClassVar[bool] = True
-    ranges: ClassVar[dict[str, Range]] = GoalArgs.ranges | {
-        "n_sampled_goal": (1, math.inf),
-        "gamma": (0, 1),
-        "train_freq": (1, math.inf),
-        "gradient_steps": (1, math.inf),
-        "batch_size": (1, math.inf),
-        "buffer_size": (1, math.inf),
-        "learning_starts": (0, math.inf),
-        "target_update_interval": (1, math.inf),
-        "exploration_steps": (1, math.inf),
-        "exploration_rate": (0, 1),
-    }
+    ranges: ClassVar[dict[str, Range]] = (
+        GoalArgs.ranges | QLearningArgs.ranges | {"n_sampled_goal": (1, math.inf)}
+    )
+
+    def __post_init__(self) -> None:
+        """Raise where a value is not allowed."""
+        super().__post_init__()
+        check_layers(self.hidden)
 
 
 def arguments_for(spec: WorldSpec) -> type[LearnerArgs]:
@@ -191,19 +178,10 @@ def dqn(
         "MultiInputPolicy",
         bench.env,
         learning_rate=bench.lr,
-        buffer_size=args.buffer_size,
-        learning_starts=args.learning_starts,
-        batch_size=args.batch_size,
-        gamma=args.gamma,
-        train_freq=args.train_freq,
-        gradient_steps=args.gradient_steps,
-        target_update_interval=args.target_update_interval,
-        exploration_fraction=args.exploration_steps / ENDLESS,
-        exploration_final_eps=args.exploration_rate,
-        max_grad_norm=args.max_grad_norm,
         policy_kwargs={"net_arch": list(args.hidden)},
         seed=args.seed,
         device=args.device,
+        **args.settings(),
         **hindsight,
     )
 

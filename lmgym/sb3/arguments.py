@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from lmgym.errors import LmgymError
 from lmgym.training.arguments import LearnerArgs, Range
 
-__all__ = ["SB3Args"]
+__all__ = ["SB3Args", "check_layers"]
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,15 @@ class SB3Args(LearnerArgs):
             raise LmgymError(
                 f"dtype={self.dtype}: Stable-Baselines3 trains in float32; leave dtype out"
             )
-        if not self.hidden or min(self.hidden) < 1:
-            raise LmgymError(f"hidden={self.hidden}: give the width of one layer or more, from 1")
+        check_layers(self.hidden)
 
     @property
     def is_from_scratch(self) -> bool:
         """Whether a small network is trained, and no language model."""
         return self.model == "none"
+
+
+def check_layers(hidden: Sequence[int]) -> None:
+    """Raise where a network would have no layer, or one without a neuron."""
+    if not hidden or min(hidden) < 1:
+        raise LmgymError(f"hidden={hidden}: give the width of one layer or more, from 1")

@@ -33,8 +33,6 @@ __all__ = ["GoalArgs", "GoalBench", "evaluate_goals", "train_on_goals"]
 class GoalArgs(LearnerArgs):
     """Arguments of learners on goal worlds."""
 
-    model: str = "none"
-    """Only none: a small network with random weights."""
     steps: int = 120_000
     """Commands to learn from, if the seconds last."""
     reward: str = "sparse"
