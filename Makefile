@@ -9,13 +9,13 @@ READY := .venv/.ready
 
 help: ## list the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '  %-18s %s\n' "$$name" "$$text"; done
-	@echo '  make train and make test take arguments: make test ARGS="-k token -x"'
+	@echo '  make train and make test take arguments: make test ARGS="-k token -x", ARGS="-n 0" for one process'
 
 train: $(READY) ## train the shipped policy on a world; ARGS=--help lists what can be set
 	$(BIN)/lmgym train $(ARGS)
 
 test: $(READY) ## run the tests and the examples in the docstrings
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 # Debian's packages; elsewhere any Chromium with its driver on the path will do.
 test-browser: $(READY) ## run the tests that drive Chromium; installs it where it can

@@ -189,7 +189,7 @@ class Workbench:
             "tokenizer": self.renderer,
             "context": args.context,
             "max_tokens": args.max_tokens,
-            "chunk_size": args.chunk_size,
+            "chunk_size": args.chunk_size if args.level == "chunk" else None,
             "alphabet": self.alphabet,
             "mask": self.mask,
             "autoreset_mode": "same_step",
