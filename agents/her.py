@@ -15,16 +15,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from stable_baselines3 import DQN
 from stable_baselines3.her import HerReplayBuffer
 
-from lmgym.errors import LmgymError
+from lmgym.errors import LmgymError, unknown
 from lmgym.factory import make_task
-from lmgym.hindsight import Journey, RetellableTask, journey_of
+from lmgym.hindsight import Journey, RetellableTask, Strategy, journey_of
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.policies.learned_tokenizer import learn_renderer
 from lmgym.policies.loading import load_policy
@@ -63,7 +63,7 @@ class HERArgs(LearnerArgs):
     imitates episodes that succeeded, as they were."""
     most_changes: int = 3
     """Changes that a stretch of an episode may span."""
-    explore_episodes: int = 1_000
+    explore_episodes: int = 4_000
     """Episodes of random commands at the start."""
     play_every: int = 500
     """Updates between rounds of the policy's own episodes."""
@@ -88,7 +88,7 @@ class HERArgs(LearnerArgs):
     """Layers of a new policy."""
     validation_limit: int | None = 64
     """Problems of a validation."""
-    validate_every: float = 30.0
+    validate_every: float = 40.0
     """Seconds between validations."""
     micro_tokens: int = 16_384
     """Tokens of one forward pass, padding included; lower it when memory runs out."""
@@ -109,6 +109,11 @@ class HERArgs(LearnerArgs):
         "n_layers": (1, math.inf),
         "micro_tokens": (1, math.inf),
     }
+
+    def __post_init__(self) -> None:
+        """Raise where a value is not allowed."""
+        super().__post_init__()
+        _check_relabel(self.relabel, get_args(Strategy))
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,17 @@ class HERGoalArgs(QLearningArgs, GoalArgs):
         """Raise where a value is not allowed."""
         super().__post_init__()
         check_layers(self.hidden)
+        _check_relabel(self.relabel, get_args(GoalStrategy))
+        if self.steps <= self.learning_starts:
+            raise LmgymError(
+                f"steps={self.steps} are not more than learning_starts={self.learning_starts}, so"
+                " nothing would be learned; give more steps, or fewer at random before"
+            )
+
+
+def _check_relabel(relabel: str, strategies: Sequence[str]) -> None:
+    if relabel not in (*strategies, "none"):
+        raise unknown("relabel", relabel, (*strategies, "none"))
 
 
 def arguments_for(spec: WorldSpec) -> type[LearnerArgs]:
@@ -223,7 +239,7 @@ def _learn(session: TrainingSession, args: HERArgs, buffer: DemonstrationBuffer)
     """Imitate what the buffer holds, and fill it with episodes of the policy's own."""
     policy, task = session.policy, buffer.task
     optimizer = torch.optim.AdamW(
-        policy.model.parameters(), session.lr, betas=(0.9, 0.95), weight_decay=0.01
+        policy.model.parameters(), session.lr, betas=(0.9, 0.95), weight_decay=0.1
     )
     played = _nothing()
     for update in session.updates():

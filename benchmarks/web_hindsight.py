@@ -7,12 +7,13 @@ goals, without, and with Stable-Baselines3's own DQN and buffer, for which there
 chance, or only those that succeeded. Each is measured on splits that training never sees: other
 starts of the sites (iid), and pairs of facts that were never asked for together (comp). CPU time is
 that of the whole process, evaluations included. Finished runs are kept, and made again where their
-command or a version has changed.
+arguments, defaults included, or a version have changed; remove their folder when code has.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -31,16 +32,19 @@ from rich.console import Console
 from rich.table import Table
 
 import lmgym
+from lmgym.agents.her import arguments_for
 from lmgym.commands.arguments import parse_options
 from lmgym.commands.files import check_file, write_json
 from lmgym.errors import LmgymError, unknown
-from lmgym.training.records import versions
+from lmgym.registry import find_world
+from lmgym.training.records import plain_value, versions
 from lmgym.training.uncertainty import mean_interval, permutation_test
 from measuring import Claim, claimed
+from web_stock import settings
 
 _GOAL = "her lmgym/WebGoal-v0 --difficulty 3 --test-limit 200"
 _COST = "cost.json"
-_TEXT = "her lmgym/Web-v0 --sites 1 --difficulty 2 --test-limit 100 --test-samples 1 --target 1"
+_TEXT = "her lmgym/Web-v0 --sites 1 --difficulty 2 --test-limit 100 --test-samples 1 --target 1.01"
 
 ARMS: Mapping[str, str] = {
     "forms, DQN + HER": f"{_GOAL} --family forms",
@@ -73,10 +77,12 @@ class WebHindsightArgs:
     language_seeds: int = 3
     """Seeds of the language policy."""
     first_seed: int = 300
-    """The first of them."""
+    """The first of the DQN."""
+    first_language_seed: int = 310
+    """The first of the language policy."""
     steps: int = 40_000
     """Commands of the DQN."""
-    seconds: float = 200.0
+    seconds: float = 240.0
     """Seconds of the language policy, with a thread of its own."""
     runs: str = "runs/web_hindsight"
     """Folder of the runs; finished ones are kept and not run again."""
@@ -124,8 +130,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _seeds(args: WebHindsightArgs, name: str) -> range:
-    n = args.language_seeds if name.startswith("language") else args.seeds
-    return range(args.first_seed, args.first_seed + n)
+    if name.startswith("language"):
+        return range(args.first_language_seed, args.first_language_seed + args.language_seeds)
+    return range(args.first_seed, args.first_seed + args.seeds)
 
 
 def _folder(args: WebHindsightArgs, name: str, seed: int) -> Path:
@@ -137,13 +144,31 @@ def _is_kept(args: WebHindsightArgs, name: str, seed: int) -> bool:
     kept = _folder(args, name, seed) / _COST
     if not kept.is_file():
         return False
-    record = json.loads(kept.read_text(encoding="utf-8"))
-    made = _made(args, name, seed)
-    return {key: record.get(key) for key in made} == made
+    record = _record(args, name, seed)
+    made = json.loads(json.dumps(plain_value(_settings(args, name, seed))))
+    versions_then = json.loads(kept.read_text(encoding="utf-8"))["versions"]
+    settings_then = {
+        key: record["args"].get(key) for key, value in made.items() if value is not None
+    }
+    is_same = all(made[key] == value for key, value in settings_then.items())
+    return is_same and versions_then == versions()
 
 
-def _made(args: WebHindsightArgs, name: str, seed: int) -> dict[str, Any]:
-    return {"words": _words(args, name, seed), "versions": versions()}
+def _settings(args: WebHindsightArgs, name: str, seed: int) -> Any:
+    """The arguments of a run, defaults included; a learner finds out what is None."""
+    words, folder = _words(args, name, seed), str(_folder(args, name, seed))
+    if name.endswith("stock"):
+        return settings(seed, args.steps, folder)
+    agent, env = words[3:5]
+    spec = find_world(env)
+    groups = {agent: arguments_for(spec), env: spec.task_class.Args}
+    return parse_options(groups, words[5:], f"train {agent} {env}", "")[0]
+
+
+def _record(args: WebHindsightArgs, name: str, seed: int) -> dict[str, Any]:
+    path = _folder(args, name, seed) / "lmgym.json"
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def _run(args: WebHindsightArgs, name: str, seed: int) -> None:
@@ -163,7 +188,7 @@ def _run(args: WebHindsightArgs, name: str, seed: int) -> None:
     if child.returncode:
         raise LmgymError(f"{' '.join(words)} ended with {child.returncode}")
     spent = {"cpu": used.ru_utime + used.ru_stime, "wall": time.perf_counter() - start}
-    write_json(folder / _COST, _made(args, name, seed) | spent)
+    write_json(folder / _COST, {"versions": versions(), **spent})
     print(f"{name}, seed {seed}: {spent['cpu']:.0f} CPU seconds", flush=True)
 
 
@@ -180,10 +205,16 @@ def _words(args: WebHindsightArgs, name: str, seed: int) -> list[str]:
 
 
 def _read(args: WebHindsightArgs, name: str, seed: int) -> dict[str, Any]:
-    """The figures of a run."""
-    folder = _folder(args, name, seed)
-    record = json.loads((folder / "lmgym.json").read_text(encoding="utf-8"))
-    spent = json.loads((folder / _COST).read_text(encoding="utf-8"))
+    """The figures of a run.
+
+    Raises:
+        LmgymError: where a DQN has not played all its commands.
+    """
+    record = _record(args, name, seed)
+    ends = f"{args.steps:,} commands are done"
+    if not name.startswith("language") and record["stopped"] != ends:
+        raise LmgymError(f"{name}, seed {seed} ended early: {record['stopped']}")
+    spent = json.loads((_folder(args, name, seed) / _COST).read_text(encoding="utf-8"))
     cost = {key: spent[key] for key in ("cpu", "wall")}
     splits = {split: _figures(found) for split, found in record["splits"].items()}
     return {"seed": seed, "splits": {"iid": _figures(record["after"]), **splits}, **cost}
@@ -195,7 +226,7 @@ def _figures(found: Mapping[str, Any]) -> dict[str, float]:
 
 def _summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over seeds with 95 % intervals, by split and figure; worst seeds; CPU seconds."""
-    told: dict[str, Any] = {"cpu_seconds": _told([run["cpu"] for run in runs])}
+    told: dict[str, Any] = {"cpu_seconds": _told([run["cpu"] for run in runs], most=math.inf)}
     for split in runs[0]["splits"]:
         figures = [run["splits"][split] for run in runs]
         names = [name for name in figures[0] if all(name in found for found in figures)]
@@ -203,10 +234,11 @@ def _summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return told
 
 
-def _told(values: Sequence[float]) -> dict[str, float]:
+def _told(values: Sequence[float], most: float = 1.0) -> dict[str, float]:
+    """The mean with its interval, and the extremes, of values between 0 and `most`."""
     found = mean_interval(values)
-    ends = {"low": found.low, "high": found.high} if len(values) > 1 else {}
-    return {"mean": found.mean, "worst": float(np.min(values)), **ends}
+    ends = {"low": max(0.0, found.low), "high": min(most, found.high)} if len(values) > 1 else {}
+    return {"mean": found.mean, "min": float(np.min(values)), "max": float(np.max(values)), **ends}
 
 
 def _claims(found: Runs) -> Iterator[Claim]:
@@ -261,7 +293,7 @@ def _print(summary: Mapping[str, Any]) -> None:
             success = figures["success"]
             sizes = [f"{f['mean']:.2f}" for n, f in figures.items() if n.startswith("success, ")]
             spread = f" [{success['low']:.2f}, {success['high']:.2f}]" if "low" in success else ""
-            cells = (f"{success['mean']:.3f}{spread}", f"{success['worst']:.2f}", " / ".join(sizes))
+            cells = (f"{success['mean']:.3f}{spread}", f"{success['min']:.2f}", " / ".join(sizes))
             table.add_row(name, split, *cells, f"{told['cpu_seconds']['mean']:.0f}")
     Console().print(table)
 

@@ -201,7 +201,10 @@ def make_env(
     common: dict[str, Any] = {"split": split, "render_mode": render_mode}
     if level == "goal":
         _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
-        shown: dict[str, Any] = {"goals": goals or "one_hot", "goal_text": goal_text or False}
+        shown: dict[str, Any] = {
+            "goals": "one_hot" if goals is None else goals,
+            "goal_text": False if goal_text is None else goal_text,
+        }
         return GoalEnv(_goal_task(world, task_args), reward=reward, **shown, **common)
     episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
@@ -297,7 +300,10 @@ def make_vector_env(
     sizes = {"context": context, "max_tokens": max_tokens}
     if level == "goal":
         _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
-        shown: dict[str, Any] = {"goals": goals or "one_hot", "goal_text": goal_text or False}
+        shown: dict[str, Any] = {
+            "goals": "one_hot" if goals is None else goals,
+            "goal_text": False if goal_text is None else goal_text,
+        }
         return GoalVectorEnv(_goal_task(world, task_args), args, reward=reward, **shown)
     episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):

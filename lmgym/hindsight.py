@@ -42,10 +42,12 @@ class Demonstration(NamedTuple):
     Attributes:
         messages: what the agent reads.
         text: what it should answer.
+        kind: of what is asked for, see `RetellableTask.kind`.
     """
 
     messages: tuple[Message, ...]
     text: str
+    kind: Hashable = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,15 @@ class RetellableTask(Task[S], ABC):
     @abstractmethod
     def place(self, state: S) -> Hashable:
         """What decides how the episode can go on; equal places are the same place."""
+
+    def kind(self, start: S, goal: S) -> Hashable:
+        """What kind of problem it is to get from one state to the other.
+
+        Chance reaches some kinds of goals far more often than others; learners may draw examples of
+        rare kinds more often. By default all goals are of one kind.
+        """
+        del start, goal
+        return None
 
     @abstractmethod
     def retell(
@@ -138,8 +149,9 @@ def _told(
     way = Journey(journey.states[start : end + 1], journey.texts[start:end])
     way = _without_loops(task, way) if task.replies_draw else shorten(task, way)
     told = task.retell(way.states[:-1], last, rng)
+    kind = task.kind(way.states[0], last)
     for messages, text in zip(told or (), way.texts, strict=True):
-        yield Demonstration(messages, text)
+        yield Demonstration(messages, text, kind)
 
 
 def shorten(task: RetellableTask[S], way: Journey[S]) -> Journey[S]:

@@ -218,6 +218,11 @@ class WebTask(RetellableTask[WebState]):
         """What the server knows, the address, and what the fields hold."""
         return place_of(state.tab)
 
+    def kind(self, start: WebState, goal: WebState) -> Hashable:
+        """The family, and which facts differ."""
+        pairs = zip(start.facts, goal.facts, strict=True)
+        return (start.problem.family, *(before != after for before, after in pairs))
+
     def retell(
         self, states: Sequence[WebState], goal: WebState, rng: np.random.Generator
     ) -> list[tuple[Message, ...]] | None:

@@ -88,12 +88,14 @@ def _choices() -> str:
 def _options(world_args: Any) -> str:
     """The options that say how a world differs from its default."""
     given = [(field, getattr(world_args, field.name)) for field in fields(world_args)]
-    words = [
-        f" --{field.name.replace('_', '-')} {shlex.quote(str(value))}"
-        for field, value in given
-        if value != field.default
-    ]
-    return "".join(words)
+    return "".join(_option(f.name, value) for f, value in given if value != f.default)
+
+
+def _option(name: str, value: Any) -> str:
+    stem = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f" --{stem}" if value else f" --no-{stem}"
+    return f" --{stem} {shlex.quote(str(value))}"
 
 
 def _report(folder: Path, env: str, world_args: Any) -> int:
@@ -105,5 +107,5 @@ def _report(folder: Path, env: str, world_args: Any) -> int:
     if (best / "config.json").is_file():
         print(f"watch it: lmgym play {env}{_options(world_args)} --model {best}")
     else:  # no language model
-        print(f"load it: {best / 'sb3.zip'}, with the load() of its class in Stable-Baselines3")
+        print(f"load it: {record['algorithm']}.load({str(best / 'sb3.zip')!r}, env=...)")
     return 0

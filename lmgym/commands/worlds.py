@@ -51,7 +51,8 @@ def find_text_world(world: str, command: str) -> WorldSpec:
     if set(spec.levels) == {"goal"}:
         raise LmgymError(
             f"lmgym {command} reads and writes messages, and {spec.id} takes commands instead; make"
-            f" its environment with gymnasium.make({spec.address!r}), and see lmgym card {world}"
+            f" its environment with gymnasium.make({spec.address!r}), train on it with lmgym train"
+            f" her {world}, and see lmgym card {world}"
         )
     return spec
 

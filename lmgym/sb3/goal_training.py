@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +33,10 @@ __all__ = ["GoalArgs", "GoalBench", "evaluate_goals", "train_on_goals"]
 class GoalArgs(LearnerArgs):
     """Arguments of learners on goal worlds."""
 
+    model: str = "none"
+    """Only none: a small network with random weights."""
+    lr: float | None = None
+    """Learning rate of Adam; by default 1e-3."""
     steps: int = 120_000
     """Commands to learn from, if the seconds last."""
     reward: str = "sparse"
@@ -61,10 +65,10 @@ class GoalArgs(LearnerArgs):
     def __post_init__(self) -> None:
         """Raise where a value is not allowed."""
         super().__post_init__()
-        given = {"context": self.context, "max_tokens": self.max_tokens}
-        for name, value in given.items():
-            if value is not None:
-                raise LmgymError(f"{name}={value}: goal worlds have no tokens; leave it out")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in self.unused and f.name != "model" and value != f.default:
+                raise LmgymError(f"{f.name}={value}: goal worlds have no tokens; leave it out")
         if self.model != "none":
             raise LmgymError(
                 f"model={self.model!r}: on goal worlds a small network learns from nothing; leave"

@@ -107,6 +107,7 @@ class SB3Session(BaseSession):
             "world": dict(world_args),
             "lr": bench.lr,
             "alphabet": bench.alphabet,
+            "algorithm": _public_name(type(algorithm)),
             "reward": args.reward if reward is None else reward_name(reward),
         }
         super().__init__(agent, args, env, facts)
@@ -322,6 +323,12 @@ class _Tally:
             means = np.mean(self._finished, 0).tolist()
             numbers |= dict(zip(self._names, means, strict=True))
         return numbers
+
+
+def _public_name(algorithm: type[BaseAlgorithm]) -> str:
+    """Where people import it from."""
+    root = algorithm.__module__.partition(".")[0]
+    return f"{'lmgym.sb3' if root == 'lmgym' else root}.{algorithm.__name__}"
 
 
 def _require_finite(logged: Mapping[str, float], update: int) -> None:

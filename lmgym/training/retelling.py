@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -41,6 +42,7 @@ class DemonstrationBuffer:
         self.relabeling: Relabeling = relabeling
         self.most_changes = most_changes
         self.examples: list[Transcript] = []
+        self._kinds: defaultdict[Hashable, list[int]] = defaultdict(list)
         self._seen: set[Demonstration] = set()
 
     def __len__(self) -> int:
@@ -54,12 +56,19 @@ class DemonstrationBuffer:
             for example in self._told(journey, rng):
                 if example not in self._seen:
                     self._seen.add(example)
+                    self._kinds[example.kind].append(len(self.examples))
                     self.examples.append(written(example, self.renderer))
         return len(self.examples) - n_before
 
     def sample(self, rng: np.random.Generator, n: int) -> list[Transcript]:
-        """So many examples, drawn evenly."""
-        return [self.examples[i] for i in rng.integers(len(self.examples), size=n).tolist()]
+        """So many examples; a kind of goal is as likely as the root of its number of examples.
+
+        So rare kinds are seen more often than chance reaches them, and frequent ones most often.
+        """
+        kinds = list(self._kinds.values())
+        weights = np.sqrt([len(places) for places in kinds])
+        drawn = rng.choice(len(kinds), size=n, p=weights / weights.sum()).tolist()
+        return [self.examples[kinds[i][int(rng.integers(len(kinds[i])))]] for i in drawn]
 
     def _told(self, journey: Journey[Any], rng: np.random.Generator) -> Iterable[Demonstration]:
         if self.relabeling != "none":
@@ -75,7 +84,8 @@ def _as_it_was(
     steps = list(zip(journey.states, journey.texts, strict=False))
     if not steps or task.reply(*steps[-1], rng).verdict is not Verdict.CORRECT:
         return []
-    return [Demonstration(task.said(state), text) for state, text in steps]
+    kind = task.kind(journey.states[0], journey.states[-1])
+    return [Demonstration(task.said(state), text, kind) for state, text in steps]
 
 
 def explore(

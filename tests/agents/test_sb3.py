@@ -348,7 +348,11 @@ def test_every_learner_takes_every_world_without_options(
     assert code == 0
     found = [set(row) for row in read_metrics(tmp_path / "r")[:2]]
     assert all({"train/loss", "train/policy_loss"} & names for names in found)
-    assert ("load it: r/best/sb3.zip" if agent == "sb3-dqn" else "watch it: lmgym play") in out
+    assert (
+        "load it: stable_baselines3.DQN.load('r/best/sb3.zip', env=...)"
+        if agent == "sb3-dqn"
+        else "watch it: lmgym play"
+    ) in out
     assert record_of(tmp_path / "r")["status"] == "finished"
 
 

@@ -23,7 +23,9 @@ def test_runs_are_made_once_and_again_when_their_words_change(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     benchmark = script("web_hindsight")
-    short = "her lmgym/WebGoal-v0 --sites 1 --test-limit 4 --validation-limit 4"
+    short = (
+        "her lmgym/WebGoal-v0 --sites 1 --learning-starts 60 --test-limit 4 --validation-limit 4"
+    )
     monkeypatch.setattr(benchmark, "ARMS", {"forms, DQN": short})
     out = tmp_path / "out.json"
     words = ["--seeds", "1", "--runs", str(tmp_path / "runs"), "--out", str(out), "--steps"]
