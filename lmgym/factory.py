@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENV_ARGUMENTS",
+    "LEVEL_OF",
     "VECTOR_ARGUMENTS",
     "episode_of",
     "make_env",
@@ -54,7 +55,7 @@ VECTOR_ARGUMENTS = (
     "max_episode_steps",
 )
 
-_LEVEL_OF = {"chunk_size": "chunk", "encoder": "choice", "goals": "goal", "goal_text": "goal"}
+LEVEL_OF = {"chunk_size": "chunk", "encoder": "choice", "goals": "goal", "goal_text": "goal"}
 """Arguments that one level alone has."""
 
 
@@ -326,10 +327,10 @@ def _checked_level(world: str, level: str | None, own: Mapping[str, Any]) -> str
     if level not in spec.levels:
         raise unknown(f"level of {spec.id}", level, spec.levels)
     for name, value in own.items():
-        if value is not None and level != _LEVEL_OF[name]:
+        if value is not None and level != LEVEL_OF[name]:
             raise LmgymError(
-                f"{name}={value!r:.60} is for level {_LEVEL_OF[name]!r}, and this is level"
-                f" {level!r}; leave it out, or choose level={_LEVEL_OF[name]!r} in a world that"
+                f"{name}={value!r:.60} is for level {LEVEL_OF[name]!r}, and this is level"
+                f" {level!r}; leave it out, or choose level={LEVEL_OF[name]!r} in a world that"
                 " offers it"
             )
     return level

@@ -10,6 +10,7 @@ import numpy as np
 from lmgym.cards import card
 from lmgym.episode import Episode
 from lmgym.errors import LmgymError
+from lmgym.factory import LEVEL_OF
 from lmgym.task import ROLE_IDS, Opening, Role, Verdict
 from lmgym.testing.case import Case, Env, Step, assert_same, view_of
 from lmgym.transcript import Segment, Transcript
@@ -145,7 +146,7 @@ def _converse(case: Case, env: Env, task_id: str, speaker: Speaker) -> tuple[flo
 
 def check_levels(case: Case) -> None:
     """The same messages give the same transcript, info and reward at every level."""
-    cases = [Case(case.spec, level, case.arguments) for level in case.spec.levels]
+    cases = [Case(case.spec, level, _suiting(case, level)) for level in case.spec.levels]
     played = [(each, each.make()) for each in cases]
     choices = view_of(played[0][1]).episode.task.choices
     texts = [*choices, *_GARBAGE, "7" * 5000]
@@ -158,6 +159,12 @@ def check_levels(case: Case) -> None:
             for level, transcript, step in told:
                 assert transcript == told[0][1], f"level {level} writes another transcript"
                 assert_same([step], [told[0][2]], f"level {level} ends differently")
+
+
+def _suiting(case: Case, level: str) -> dict[str, Any]:
+    """The arguments without those of other levels."""
+    given = case.arguments.items()
+    return {name: value for name, value in given if LEVEL_OF.get(name, level) == level}
 
 
 def _tell(case: Case, env: Env, task_id: str, speaker: Speaker) -> tuple[Transcript, Step]:

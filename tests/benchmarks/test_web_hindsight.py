@@ -24,12 +24,12 @@ def test_runs_are_made_once_and_again_when_their_words_change(
 ) -> None:
     benchmark = script("web_hindsight")
     short = (
-        "her lmgym/WebGoal-v0 --sites 1 --learning-starts 60 --test-limit 4 --validation-limit 4"
+        "her lmgym/WebGoal-v0 --sites 1 --learning-starts 300 --test-limit 4 --validation-limit 4"
     )
     monkeypatch.setattr(benchmark, "ARMS", {"forms, DQN": short})
     out = tmp_path / "out.json"
     words = ["--seeds", "1", "--runs", str(tmp_path / "runs"), "--out", str(out), "--steps"]
-    for steps, n_made in (("100", 1), ("100", 0), ("120", 1)):
+    for steps, n_made in (("320", 1), ("320", 0), ("340", 1)):
         assert (
             benchmark.main([*words, steps]) == 0
         )  # it claims no more than that nothing is learned
