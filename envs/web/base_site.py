@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from hashlib import blake2b
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -178,6 +178,10 @@ class Site(ABC):
         """Of its family and seed."""
         return self._hash
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the seed: hashes differ between processes, and words are chosen again."""
+        return _remade, (type(self), self.wording.seed, self.wording.is_held_out)
+
     def __repr__(self) -> str:
         """Family, seed, and whether its words are held out."""
         return f"Site{self._key}"
@@ -208,6 +212,10 @@ class Site(ABC):
         """What is shown where there is no page."""
         body = element("p", say("There is nothing here."))
         return self.page("Not found", [(self.home, "Start")], body)
+
+
+def _remade(kind: type[Site], seed: int, is_held_out: bool) -> Site:
+    return kind(Wording(seed, is_held_out=is_held_out))
 
 
 def respond(

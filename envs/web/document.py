@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .commands import quoted
 
@@ -103,6 +103,10 @@ class Page:
     forms: tuple[Form, ...]
     initial: tuple[Value, ...]
     lines: tuple[tuple[str | int, ...], ...] = field(repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is found again when it is asked for."""
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}
 
     @cached_property
     def by_bid(self) -> Mapping[str, Control]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 from collections import Counter
@@ -341,6 +343,36 @@ def test_sites_and_problems_are_the_same_in_every_process() -> None:
         return subprocess.check_output([sys.executable, "-c", PROGRAM], text=True, env=environment)
 
     assert run("1") == run("2")
+
+
+ARRIVAL = """
+import pickle, sys
+from lmgym.envs.web.families import FAMILIES, make_site
+for family, site in pickle.load(sys.stdin.buffer).items():
+    assert {site: family}[make_site(family, 3)] == family
+    assert site.command_texts == make_site(family, 3).command_texts
+"""
+
+
+@pytest.mark.slow
+def test_sites_are_found_again_in_another_process() -> None:
+    sites = {family: make_site(family, 3) for family in FAMILIES}
+    assert len({hash(site) for site in sites.values()}) == len(sites)  # so that hashes are known
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    program = [sys.executable, "-c", ARRIVAL]
+    subprocess.run(program, input=pickle.dumps(sites), env=environment, check=True)
+
+
+@FAMILY
+def test_what_was_found_of_a_page_does_not_travel(family: str) -> None:
+    tab = open_tab(make_site(family, 0), make_site(family, 0).start)
+    before = len(pickle.dumps(tab.page))
+    assert tab.text
+    assert tab.page.by_bid
+    assert tab.page.by_name
+    assert len(pickle.dumps(tab.page)) == before
+    twin = copy.deepcopy(tab)
+    assert (twin, twin.text) == (tab, tab.text)
 
 
 # words
