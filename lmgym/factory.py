@@ -58,6 +58,14 @@ VECTOR_ARGUMENTS = (
 LEVEL_OF = {"chunk_size": "chunk", "encoder": "choice", "goals": "goal", "goal_text": "goal"}
 """Arguments that one level alone has."""
 
+_DEFAULTS: dict[str, Any] = {
+    "chunk_size": 4,
+    "encoder": "hashing",
+    "goals": "one_hot",
+    "goal_text": False,
+}
+"""What they are where nobody says."""
+
 
 def make_task(world: str, **task_args: Any) -> Task[Any]:
     """The task of a world.
@@ -196,28 +204,22 @@ def make_env(
     from lmgym.message_env import MessageEnv
     from lmgym.token_env import ChunkEnv, TokenEnv
 
-    own = {"chunk_size": chunk_size, "encoder": encoder, "goals": goals, "goal_text": goal_text}
-    level = _checked_level(world, level, own)
+    given = {"chunk_size": chunk_size, "encoder": encoder, "goals": goals, "goal_text": goal_text}
+    level, own = _checked_level(world, level, given)
     sizes = {"context": context, "max_tokens": max_tokens}
     common: dict[str, Any] = {"split": split, "render_mode": render_mode}
     if level == "goal":
         _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
-        shown: dict[str, Any] = {
-            "goals": "one_hot" if goals is None else goals,
-            "goal_text": False if goal_text is None else goal_text,
-        }
-        return GoalEnv(_goal_task(world, task_args), reward=reward, **shown, **common)
+        return GoalEnv(_goal_task(world, task_args), reward=reward, **own, **common)
     episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
         _check_no_ids(level, alphabet, mask)
         if level == "choice":
-            return ChoiceEnv(episode, schedule, encoder=encoder or "hashing", **common)
+            return ChoiceEnv(episode, schedule, **own, **common)
         return MessageEnv(episode, schedule, **common)
     common |= {"alphabet": alphabet, "mask": mask}
     if level == "chunk":
-        return ChunkEnv(
-            episode, schedule, chunk_size=4 if chunk_size is None else chunk_size, **common
-        )
+        return ChunkEnv(episode, schedule, **own, **common)
     return TokenEnv(episode, schedule, **common)
 
 
@@ -296,32 +298,34 @@ def make_vector_env(
         max_episode_steps=max_episode_steps,
         render_mode=render_mode,
     )
-    own = {"chunk_size": chunk_size, "encoder": encoder, "goals": goals, "goal_text": goal_text}
-    level = _checked_level(world, level, own)
+    given = {"chunk_size": chunk_size, "encoder": encoder, "goals": goals, "goal_text": goal_text}
+    level, own = _checked_level(world, level, given)
     sizes = {"context": context, "max_tokens": max_tokens}
     if level == "goal":
         _check_no_tokens({"tokenizer": tokenizer, **sizes, "alphabet": alphabet, "mask": mask})
-        shown: dict[str, Any] = {
-            "goals": "one_hot" if goals is None else goals,
-            "goal_text": False if goal_text is None else goal_text,
-        }
-        return GoalVectorEnv(_goal_task(world, task_args), args, reward=reward, **shown)
+        return GoalVectorEnv(_goal_task(world, task_args), args, reward=reward, **own)
     episode, schedule = _parts(world, reward, tokenizer, **sizes, **task_args)
     if level in ("message", "choice"):
         _check_no_ids(level, alphabet, mask)
         if level == "choice":
-            return ChoiceVectorEnv(episode, schedule, args, encoder=encoder or "hashing")
+            return ChoiceVectorEnv(episode, schedule, args, **own)
         return MessageVectorEnv(episode, schedule, args)
-    choices = {"alphabet": alphabet, "mask": mask}
+    choices: dict[str, Any] = {"alphabet": alphabet, "mask": mask}
     if level == "chunk":
-        return ChunkVectorEnv(
-            episode, schedule, args, chunk_size=4 if chunk_size is None else chunk_size, **choices
-        )
+        return ChunkVectorEnv(episode, schedule, args, **own, **choices)
     return TokenVectorEnv(episode, schedule, args, **choices)
 
 
-def _checked_level(world: str, level: str | None, own: Mapping[str, Any]) -> str:
-    """A level that the world offers, by default its first; `own` holds arguments of one level."""
+def _checked_level(
+    world: str, level: str | None, own: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """A level that the world offers, by default its first, and the arguments that it alone has.
+
+    Args:
+        world: the id.
+        level: its name, or None.
+        own: what was given for `LEVEL_OF`; None where nothing was.
+    """
     spec = find_world(world)
     level = spec.levels[0] if level is None else level
     if level not in spec.levels:
@@ -333,7 +337,8 @@ def _checked_level(world: str, level: str | None, own: Mapping[str, Any]) -> str
                 f" {level!r}; leave it out, or choose level={LEVEL_OF[name]!r} in a world that"
                 " offers it"
             )
-    return level
+    given = {name: value for name, value in own.items() if level == LEVEL_OF[name]}
+    return level, {name: _DEFAULTS[name] if v is None else v for name, v in given.items()}
 
 
 def _goal_task(world: str, task_args: dict[str, Any]) -> GoalTask[Any]:
