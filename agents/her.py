@@ -214,9 +214,8 @@ def _train_language_policy(args: HERArgs, env: str, world_args: Mapping[str, Any
             "hindsight teaches one page at a time, and these arguments keep all of them in the"
             " context; leave --history out"
         )
-    if (
-        args.max_tokens is None and args.model == "none"
-    ):  # an untrained policy does not know where a command ends
+    is_new = args.model == "none"  # and does not know where a command ends
+    if args.max_tokens is None and is_new:
         args = replace(args, max_tokens=_COMMAND_IDS * task.max_turns)
     rng = np.random.default_rng(args.seed)
     start = time.perf_counter()
