@@ -32,15 +32,16 @@ from rich.console import Console
 from rich.table import Table
 
 import lmgym
+import web_stock
 from lmgym.agents.her import arguments_for
 from lmgym.commands.arguments import parse_options
 from lmgym.commands.files import check_file, write_json
+from lmgym.commands.worlds import world_arguments
 from lmgym.errors import LmgymError, unknown
 from lmgym.registry import find_world
 from lmgym.training.records import plain_value, versions
 from lmgym.training.uncertainty import mean_interval, permutation_test
 from measuring import Claim, claimed
-from web_stock import settings
 
 _GOAL = "her lmgym/WebGoal-v0 --difficulty 3 --test-limit 200"
 _COST = "cost.json"
@@ -140,29 +141,28 @@ def _folder(args: WebHindsightArgs, name: str, seed: int) -> Path:
 
 
 def _is_kept(args: WebHindsightArgs, name: str, seed: int) -> bool:
-    """Whether a run is there and would be made by the same words and versions."""
+    """Whether a run is there and would be made by the same arguments and versions."""
     kept = _folder(args, name, seed) / _COST
     if not kept.is_file():
         return False
-    record = _record(args, name, seed)
-    made = json.loads(json.dumps(plain_value(_settings(args, name, seed))))
-    versions_then = json.loads(kept.read_text(encoding="utf-8"))["versions"]
-    settings_then = {
-        key: record["args"].get(key) for key, value in made.items() if value is not None
-    }
-    is_same = all(made[key] == value for key, value in settings_then.items())
-    return is_same and versions_then == versions()
+    record, cost = _record(args, name, seed), json.loads(kept.read_text(encoding="utf-8"))
+    own, world = (plain_value(given) for given in _arguments(args, name, seed))
+    own = {key: value for key, value in own.items() if value is not None}  # else found by the run
+    then = {key: record["args"].get(key) for key in own}
+    world_then = {key: record["world"].get(key) for key in world}
+    return bool(then == own and world_then == world and cost["versions"] == versions())
 
 
-def _settings(args: WebHindsightArgs, name: str, seed: int) -> Any:
-    """The arguments of a run, defaults included; a learner finds out what is None."""
+def _arguments(args: WebHindsightArgs, name: str, seed: int) -> tuple[Any, Any]:
+    """The arguments of a run and of its world, defaults of the first included."""
     words, folder = _words(args, name, seed), str(_folder(args, name, seed))
     if name.endswith("stock"):
-        return settings(seed, args.steps, folder)
+        return web_stock.settings(seed, args.steps, folder), web_stock.world(ARMS[name])
     agent, env = words[3:5]
     spec = find_world(env)
     groups = {agent: arguments_for(spec), env: spec.task_class.Args}
-    return parse_options(groups, words[5:], f"train {agent} {env}", "")[0]
+    own, world = parse_options(groups, words[5:], f"train {agent} {env}", "")
+    return own, world_arguments(world)
 
 
 def _record(args: WebHindsightArgs, name: str, seed: int) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def _figures(found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over seeds with 95 % intervals, by split and figure; worst seeds; CPU seconds."""
+    """Means over seeds with 95 % intervals, by split and figure; extremes; CPU seconds."""
     told: dict[str, Any] = {"cpu_seconds": _told([run["cpu"] for run in runs], most=math.inf)}
     for split in runs[0]["splits"]:
         figures = [run["splits"][split] for run in runs]

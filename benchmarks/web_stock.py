@@ -9,6 +9,7 @@ not see where goals differ, and one coin for all episodes decides about explorat
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from stable_baselines3 import DQN
 from stable_baselines3.her import HerReplayBuffer
@@ -22,12 +23,20 @@ def settings(seed: int, steps: int, out: str) -> HERGoalArgs:
     return HERGoalArgs(seed=seed, steps=steps, out=out, test_limit=200, relabel="future")
 
 
+def world(family: str) -> dict[str, Any]:
+    """The arguments of the world: one to three facts to change."""
+    return {"family": family, "difficulty": 3}
+
+
 def train_stock(family: str, seed: int, steps: int, out: str) -> None:
     """Train on a family of `lmgym/WebGoal-v0`, one to three facts; `out` is the run folder."""
     args = settings(seed, steps, out)
-    world = {"family": family, "difficulty": 3}
     train_on_goals(
-        "her", args, "lmgym/WebGoal-v0", world, lambda bench: dqn(args, bench, DQN, HerReplayBuffer)
+        "her",
+        args,
+        "lmgym/WebGoal-v0",
+        world(family),
+        lambda bench: dqn(args, bench, DQN, HerReplayBuffer),
     )
 
 

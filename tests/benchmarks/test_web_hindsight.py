@@ -34,6 +34,10 @@ def test_runs_are_made_once_and_again_when_their_words_change(
             benchmark.main([*words, steps]) == 0
         )  # it claims no more than that nothing is learned
         assert capsys.readouterr().out.count("CPU seconds\n") == n_made
+    args = benchmark.WebHindsightArgs(seeds=1, steps=340, runs=str(tmp_path / "runs"), out=str(out))
+    assert benchmark._is_kept(args, "forms, DQN", 300)
+    monkeypatch.setattr(benchmark, "ARMS", {"forms, DQN": short.replace("--sites 1", "--sites 2")})
+    assert not benchmark._is_kept(args, "forms, DQN", 300)
     (run,) = json.loads(out.read_text())["runs"]["forms, DQN"]
     assert run["cpu"] > 0
     assert {"iid", "comp", "words"} == set(run["splits"])
