@@ -1,4 +1,4 @@
-"""One of a world's listed answers a step, seen through an encoder's features of the prompt."""
+"""One of a world's listed answers a step, seen through features of the state or of the text."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ from lmgym.base_env import EpisodeEnv
 from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.rewards.schedule import RewardSchedule
-from lmgym.task import Message, Role
+from lmgym.task import Message, Role, Task
 from lmgym.transcript import conversation_text
 
-__all__ = ["Answers", "ChoiceEnv", "Features", "PromptFeatures", "features_of"]
+__all__ = [
+    "Answers",
+    "ChoiceEnv",
+    "Features",
+    "PromptFeatures",
+    "encoder_for",
+    "features_of",
+    "observation_space",
+]
 
 Features = NDArray[np.float32]
 """An encoder's features of a conversation, shape (D,), or of several, shape (N, D)."""
@@ -31,14 +39,16 @@ _REMEMBERED = 8192
 class ChoiceEnv(EpisodeEnv[Features, Any]):
     """One step, one of the answers that the world lists: `Task.choices`.
 
-    The observation holds an encoder's features of the conversation, system messages left out, up
-    to the answer that is due, or the last one that was, scaled to a root mean square of 1; the
-    action is the place of an answer in the list. Any learner for vectors and a few actions fits.
+    The observation holds the world's own features of the state, where it has any, else an
+    encoder's features of the conversation, system messages left out, up to the answer that is due,
+    or the last one that was, scaled to a root mean square of 1; the action is the place of an
+    answer in the list. Any learner for vectors and a few actions fits.
 
     Args:
         episode: the state machine to drive.
         schedule: pays the rewards.
-        encoder: its name, as `lmgym.reward_models.make_encoder` takes it.
+        encoder: "auto" for the world's own features, or "hashing" where it has none; or the name
+            of an encoder, as `lmgym.reward_models.make_encoder` takes it.
         split: where `reset` draws problems from unless its options say otherwise.
         render_mode: "ansi" returns the conversation as text.
 
@@ -59,15 +69,15 @@ class ChoiceEnv(EpisodeEnv[Features, Any]):
         episode: Episode,
         schedule: RewardSchedule,
         *,
-        encoder: str = "hashing",
+        encoder: str = "auto",
         split: str = "train",
         render_mode: str | None = None,
     ) -> None:
         """Declare the spaces."""
         super().__init__(episode, schedule, split=split, render_mode=render_mode)
         self.answers = Answers(episode)
-        self.features = features_of(encoder)
-        self.observation_space = self.features.space
+        self.encoder = encoder_for(episode.task, encoder)
+        self.observation_space = observation_space(episode.task, self.encoder)
         self.action_space = spaces.Discrete(self.answers.size)
 
     def step(self, action: SupportsIndex) -> tuple[Features, float, bool, bool, dict[str, Any]]:
@@ -82,14 +92,35 @@ class ChoiceEnv(EpisodeEnv[Features, Any]):
         return self._observe(), reward, is_over, False, info
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """True for every answer, shape (A,), in the convention of sb3-contrib."""
-        return np.ones(self.answers.size, np.bool_)
+        """True for every answer that may be given, shape (A,), in the convention of sb3-contrib.
+
+        Nothing is masked once the episode is over.
+        """
+        episode = self.episode
+        is_over = episode.verdict is not None
+        return self.answers.mask(None if is_over else episode.task.allowed(episode.state))
 
     def _observe(self) -> Features:
-        messages = self.episode.seen
-        is_over = self.episode.verdict is not None
-        seen: Features = self.features.of([messages[:-1] if is_over else messages])[0]
+        episode = self.episode
+        if self.encoder is None:
+            return episode.task.features(episode.state)
+        is_over = episode.verdict is not None
+        seen: Features = self.encoder.of([episode.seen[:-1] if is_over else episode.seen])[0]
         return seen
+
+
+def encoder_for(task: Task[Any], encoder: str) -> PromptFeatures | None:
+    """The features of an encoder by its name; None for those of the world's own."""
+    if encoder == "auto":
+        return None if task.n_features else features_of("hashing")
+    return features_of(encoder)
+
+
+def observation_space(task: Task[Any], encoder: PromptFeatures | None) -> spaces.Space[Any]:
+    """What is observed at level "choice"."""
+    if encoder is not None:
+        return encoder.space
+    return spaces.Box(0.0, 1.0, (task.n_features,), np.float32)
 
 
 class Answers:
@@ -123,6 +154,14 @@ class Answers:
         if not 0 <= place < self.size:
             raise self.out_of_range(place)
         return self._ids[place]
+
+    def mask(self, allowed: Sequence[int] | None) -> NDArray[np.bool_]:
+        """True for what may be given, shape (A,); None allows everything."""
+        if allowed is None:
+            return np.ones(self.size, np.bool_)
+        mask = np.zeros(self.size, np.bool_)
+        mask[list(allowed)] = True
+        return mask
 
     def out_of_range(self, action: object) -> LmgymError:
         """An error for what stands for no answer."""

@@ -246,6 +246,11 @@ class Episode:
         return self._course.messages[first:] if first else self._course.messages
 
     @property
+    def state(self) -> Any:
+        """The world's own state."""
+        return self._course.state
+
+    @property
     def turns(self) -> list[Turn]:
         """The agent's messages so far, at their places in the contexts they were written to."""
         return self._course.turns

@@ -60,7 +60,7 @@ LEVEL_OF = {"chunk_size": "chunk", "encoder": "choice", "goals": "goal", "goal_t
 
 _DEFAULTS: dict[str, Any] = {
     "chunk_size": 4,
-    "encoder": "hashing",
+    "encoder": "auto",
     "goals": "one_hot",
     "goal_text": False,
 }
@@ -182,7 +182,7 @@ def make_env(
             "chars:0123456789"; by default the whole vocabulary. For levels of ids.
         mask: an alphabet that `action_masks` lets through, while actions stay ids.
         encoder: what makes the observations of level "choice", as `make_encoder` takes it; by
-            default "hashing".
+            default the world's own features, or "hashing" where it has none.
         goals: how level "goal" shows goals, "one_hot" (default) or "vector".
         goal_text: whether it shows the desired goal as text, too, as byte ids.
         render_mode: "ansi" or None.

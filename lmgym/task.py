@@ -116,6 +116,8 @@ class Task(ABC, Generic[S]):
             (`gold_rewards`), for evaluation under any reward; an instance may say otherwise.
         choices: every answer there is, where a world offers a list of them, as level "choice"
             needs it; an instance may say otherwise.
+        n_features: numbers that tell of a state at level "choice" (`features`); 0 where an encoder
+            of the text does.
         has_figures: whether evaluations tell further figures of its episodes (`figures`).
         restarts_context: whether each reply starts the context again: it says all that the agent
             needs, and what came before is put away as a segment of its own. `context` is then what
@@ -134,6 +136,7 @@ class Task(ABC, Generic[S]):
     replies_draw: ClassVar[bool] = True
     has_gold_reward: bool = False
     choices: tuple[str, ...] = ()
+    n_features: int = 0
     has_figures: ClassVar[bool] = False
     restarts_context: bool = False
     render_modes: tuple[str, ...] = ("ansi",)
@@ -178,6 +181,16 @@ class Task(ABC, Generic[S]):
         """A right message in `state`, where the world can show one."""
         del state
         return None
+
+    def allowed(self, state: S) -> Sequence[int]:
+        """The places of those `choices` that may be given in `state`; all, unless a world says."""
+        del state
+        return range(len(self.choices))
+
+    def features(self, state: S) -> NDArray[np.float32]:
+        """What the agent knows in numbers from 0 to 1, shape (n_features,), where there are any."""
+        del state
+        raise LmgymError(f"{type(self).__name__} has no features; choose an encoder of texts")
 
     def gold_rewards(self, transcripts: Sequence[Transcript]) -> NDArray[np.float64]:
         """The graded ground truth of episodes that are over, finite, shape (n,).

@@ -164,7 +164,7 @@ def test_environments_share_one_encoder_and_copies_too() -> None:
     assert pickle.loads(pickle.dumps(features)) is features  # noqa: S301 - written just now
     one, other = choice().unwrapped, batch(2)
     assert isinstance(one, ChoiceEnv)
-    assert one.features is other.features
+    assert one.encoder is other.encoder
 
 
 @pytest.mark.parametrize("action", [-1, 4, 99])

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from lmgym.choice_env import Answers, Features, features_of
+from lmgym.choice_env import Answers, Features, encoder_for, observation_space
 from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.rewards.schedule import RewardSchedule
@@ -29,7 +29,7 @@ class ChoiceVectorEnv(EpisodeVectorEnv[Features, Any]):
         episode: says which task, tokenizer and sizes.
         schedule: pays the rewards.
         args: see `VectorArgs`.
-        encoder: its name, as `lmgym.reward_models.make_encoder` takes it.
+        encoder: "auto", or the name of an encoder, as for `ChoiceEnv`.
 
     Example:
         >>> import gymnasium as gym, lmgym
@@ -47,19 +47,20 @@ class ChoiceVectorEnv(EpisodeVectorEnv[Features, Any]):
         schedule: RewardSchedule,
         args: VectorArgs,
         *,
-        encoder: str = "hashing",
+        encoder: str = "auto",
     ) -> None:
         """Declare the spaces."""
         super().__init__(episode, schedule, args)
         self.answers = Answers(episode)
-        self.features = features_of(encoder)
-        self._set_spaces(self.features.space, spaces.Discrete(self.answers.size))
+        self.encoder = encoder_for(episode.task, encoder)
+        space = observation_space(episode.task, self.encoder)
+        self._set_spaces(space, spaces.Discrete(self.answers.size))
         self._seen = np.zeros(self.observation_space.shape or (), np.float32)
         self._is_stale = np.zeros(args.num_envs, np.bool_)  # rows that were told something new
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """True for every answer, shape (N, A)."""
-        return np.ones((self.num_envs, self.answers.size), np.bool_)
+        """True for every answer that may be given, shape (N, A); for all in rows that are over."""
+        return np.stack([self.answers.mask(self._allowed(row)) for row in range(self.num_envs)])
 
     def fork(self, sources: Sequence[int] | Rows, targets: Sequence[int] | Rows) -> None:
         """Make rows copies of others."""
@@ -90,17 +91,27 @@ class ChoiceVectorEnv(EpisodeVectorEnv[Features, Any]):
         return dict(zip(rows.tolist(), self._seen[rows], strict=True))
 
     def _look(self) -> None:
-        """Encode what is new; a row that is over keeps what its last answer was given to."""
-        rows = self._is_stale.nonzero()[0]
-        going_on = [row for row in rows.tolist() if self.batch.verdict(row) is None]
-        self._seen[going_on] = self.features.of([self.batch.seen(row) for row in going_on])
+        """Encode what is new; of a text that is over, what its last answer was given to."""
+        batch, rows = self.batch, self._is_stale.nonzero()[0]
         self._is_stale[rows] = False
+        if self.encoder is None:
+            for row in rows.tolist():
+                self._seen[row] = batch.task.features(batch.state(row))
+            return
+        going_on = [row for row in rows.tolist() if batch.verdict(row) is None]
+        self._seen[going_on] = self.encoder.of([batch.seen(row) for row in going_on])
 
     def _start(
         self, rows: Rows, started: Started, prefixes: Sequence[Sequence[int]] | None = None
     ) -> InfoColumns:
         self._is_stale[rows] = True
         return super()._start(rows, started, prefixes)
+
+    def _allowed(self, row: int) -> Sequence[int] | None:
+        batch = self.batch
+        if not batch.has_started(row) or batch.verdict(row) is not None:
+            return None
+        return batch.task.allowed(batch.state(row))
 
     def _checked(self, actions: Any) -> NDArray[np.integer]:
         """Actions as an array; raises where they are not what the action space holds."""

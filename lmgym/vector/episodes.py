@@ -7,6 +7,7 @@ rewards — is done here for the rows that are there, in one batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,6 +162,10 @@ class EpisodeBatch:
         """The messages of a row's present context: all, unless replies start it again."""
         return self._course(row).seen
 
+    def state(self, row: int) -> Any:
+        """The world's own state of a row; the last one of an episode where it has features."""
+        return self._course_before(row).state
+
     def transcript(self, row: int) -> Transcript:
         """What happened in a row so far."""
         course, opening = self._course(row), self.opening(row)
@@ -292,6 +297,9 @@ class EpisodeBatch:
         infos: list[Mapping[str, Any]] = [{}] * len(listed)
         for index, reply in zip(told, replies, strict=True):
             infos[index] = reply.info
+            if self.task.n_features:  # they are told of the last state, too
+                before = self._course_before(listed[index])
+                courses[listed[index]] = replace(before, state=reply.state)
             if reply.verdict is not None:
                 verdicts[index] = reply.verdict
             elif self._goes_on(listed[index], reply):
