@@ -66,7 +66,7 @@ class ChatTemplate:
         ends: list[int] = []
         speakers: list[Role] = []
         if layout.order:
-            ends.append(self._length_of_default(layout.gaps[0], dialogue[layout.order[0]].role))
+            ends.append(layout.n_default)
             speakers.append(Role.SYSTEM)
         contents = layout.ends_of_contents(dialogue, whole)
         ends += [end + close for end, close in zip(contents, layout.closes, strict=True)]
@@ -115,7 +115,8 @@ class ChatTemplate:
             if not 0 <= close <= len(gap):  # the gap closes the turn, but for a known header
                 close = len(gap.removesuffix(self._header(role) if role else ""))
             closes.append(close)
-        return _Layout(tuple(order), tuple(gaps), tuple(closes))
+        n_default = self._length_of_default(gaps[0], roles[order[0]]) if order else 0
+        return _Layout(tuple(order), tuple(gaps), tuple(closes), n_default)
 
     def _header(self, role: Role) -> str:
         """What precedes the content of a later message of `role`; empty where it is not known."""
@@ -153,11 +154,13 @@ class _Layout:
         order: the messages that it writes, by index, in the order of the text.
         gaps: the texts before the first of them, between them, and after the last.
         closes: how much of the gap after each of them closes its turn.
+        n_default: how much of the first gap is a system prompt of the template's own.
     """
 
     order: tuple[int, ...]
     gaps: tuple[str, ...]
     closes: tuple[int, ...]
+    n_default: int
 
     def ends_of_contents(self, messages: Sequence[Message], whole: str) -> list[int]:
         """Where in the rendering `whole` each content ends, in the order of the text."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import warnings
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from lmgym.chat_template import PLACEHOLDER, ChatTemplate
 from lmgym.errors import LmgymError
@@ -223,27 +224,29 @@ class ChatRenderer:
         whole = self._template.whole(dialogue)
         start = whole.rindex(before[-1].content) + len(before[-1].content) if before else 0
         ends, speakers = self._template.turns(dialogue, whole)
-        ids, role_ids = [], []
-        for token, position in self._tokenize(whole, start, hidden):
-            ids.append(token)
-            role_ids.append(ROLE_IDS[speakers[bisect_right(ends, position)]])
-        return ids, role_ids
+        ids, positions = self._tokenize(whole, start, hidden)
+        turns = np.searchsorted(ends, positions, side="right")
+        role_ids = np.array([ROLE_IDS[speaker] for speaker in speakers])[turns]
+        return ids, role_ids.tolist()
 
-    def _tokenize(self, text: str, start: int, hidden: dict[str, str]) -> list[tuple[int, int]]:
-        """Ids of `text` from `start` on, each with its position in the text."""
+    def _tokenize(
+        self, text: str, start: int, hidden: dict[str, str]
+    ) -> tuple[list[int], list[int]]:
+        """Ids of `text` from `start` on, and their positions in the text."""
         pieces = re.split(f"({'|'.join(map(re.escape, hidden))})", text[start:]) if hidden else []
-        tokens: list[tuple[int, int]] = []
+        ids: list[int] = []
+        positions: list[int] = []
         for piece in pieces or [text[start:]]:
             if piece in hidden:
-                tokens += [(i, start) for i in self.encode(hidden[piece])]
+                encoded = self.encode(hidden[piece])
+                ids += encoded
+                positions += [start] * len(encoded)
             else:
-                encoded = self.tokenizer(
-                    piece, add_special_tokens=False, return_offsets_mapping=True
-                )
-                offsets = (start + offset for offset, _ in encoded["offset_mapping"])
-                tokens += zip(encoded["input_ids"], offsets, strict=True)
+                read = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
+                ids += read["input_ids"]
+                positions += [start + offset for offset, _ in read["offset_mapping"]]
             start += len(piece)
-        return tokens
+        return ids, positions
 
     def _hide_special_texts(
         self, messages: Sequence[Message]

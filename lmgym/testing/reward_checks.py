@@ -61,9 +61,19 @@ class ProbeReward:
         return outcome if batch.dense is None else outcome + float(batch.dense[0].sum())
 
     def _units(self, transcript: Transcript) -> NDArray[np.float64]:
-        segments = transcript.segments
-        ends = [(s.ids, end) for s in segments for end in s.unit_ends(self.level)]
-        return np.array([_number(repr(ids[:end])) for ids, end in ends], np.float64)
+        units = [_units_of(s.ids, s.unit_ends(self.level)) for s in transcript.segments]
+        return np.concatenate([np.zeros(0), *units])
+
+
+def _units_of(ids: Sequence[int], ends: Sequence[int]) -> NDArray[np.float64]:
+    """A number for each end, from all ids up to it; each id is read once."""
+    numbers = np.zeros(len(ends))
+    start = checksum = 0
+    for place, end in enumerate(ends):
+        checksum = crc32(repr(ids[start:end]).encode(), checksum)
+        numbers[place] = checksum % 120 / 8
+        start = end
+    return numbers
 
 
 def _number(text: str) -> float:
