@@ -95,6 +95,88 @@ _WORLDS = (
         defaults={"level": "goal", "reward": "sparse"},
         has_goals=True,
     ),
+    WorldSpec(
+        "lmgym/Debate-v0",
+        "lmgym.envs.debate.task:DebateTask",
+        "Debate about a document by quoting it, before a judge who sees the quotes alone.",
+        levels=(*LEVELS, "choice"),
+        has_gold=False,
+        baselines={
+            "random moves, against random ones": "0.499 [0.477, 0.521]",
+            "best moves, against random ones": "0.725 [0.705, 0.744]",
+            "`lmgym train self-play`, 12,800 games, against random moves": "0.798 [0.785, 0.812]",
+        },
+        multi_agent="lmgym.envs.debate.debate_v0",
+    ),
+    WorldSpec(
+        "lmgym/KuhnPoker-v0",
+        "lmgym.envs.kuhn_poker.task:KuhnPokerTask",
+        "Poker with three cards and one bet: the smallest game in which bluffing pays.",
+        levels=(*LEVELS, "choice"),
+        has_gold=False,
+        baselines={
+            "random moves, against random ones": "0.495 [0.473, 0.517]",
+        },
+        multi_agent="lmgym.envs.kuhn_poker.kuhn_poker_v0",
+    ),
+    WorldSpec(
+        "lmgym/Nim-v0",
+        "lmgym.envs.nim.task:NimTask",
+        "Take matches from one heap; whoever takes the last match wins.",
+        levels=(*LEVELS, "choice"),
+        has_gold=False,
+        baselines={
+            "random moves, against random ones": "0.519 [0.498, 0.541]",
+            "best moves, against random ones": "0.990 [0.985, 0.994]",
+        },
+        multi_agent="lmgym.envs.nim.nim_v0",
+    ),
+    WorldSpec(
+        "lmgym/TicTacToe-v0",
+        "lmgym.envs.tic_tac_toe.task:TicTacToeTask",
+        "Three in a row wins; a full board is a draw.",
+        levels=(*LEVELS, "choice"),
+        has_gold=False,
+        baselines={
+            "random moves, against random ones": "0.428 [0.406, 0.450]",
+            "best moves, against random ones": "0.901 [0.888, 0.914]",
+        },
+        multi_agent="lmgym.envs.tic_tac_toe.tic_tac_toe_v0",
+    ),
+    WorldSpec(
+        "lmgym/MatchingPennies-v0",
+        "lmgym.envs.matching_pennies.task:MatchingPenniesTask",
+        "Show heads or tails at once, again and again; one wants equal sides, the other different.",
+        levels=(*LEVELS, "choice"),
+        has_gold=False,
+        baselines={
+            "random moves, against random ones": "0.497 [0.475, 0.519]",
+        },
+        multi_agent="lmgym.envs.matching_pennies.matching_pennies_v0",
+        is_simultaneous=True,
+    ),
+    WorldSpec(
+        "lmgym/Taboo-v0",
+        "lmgym.envs.taboo.task:TabooTask",
+        "Make the other say a word that only you know, and never say it yourself.",
+        levels=(*LEVELS, "choice"),
+        has_gold=False,
+        baselines={
+            "random moves, against random ones": "0.494 [0.472, 0.516]",
+        },
+        multi_agent="lmgym.envs.taboo.taboo_v0",
+    ),
+    WorldSpec(
+        "lmgym/Negotiation-v0",
+        "lmgym.envs.negotiation.task:NegotiationTask",
+        "Divide items, and nobody knows what they are worth to the other.",
+        levels=(*LEVELS, "choice"),
+        has_gold=False,
+        baselines={
+            "random moves, against random ones": "0.188 [0.171, 0.205]",
+        },
+        multi_agent="lmgym.envs.negotiation.negotiation_v0",
+    ),
 )
 
 

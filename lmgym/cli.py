@@ -1,4 +1,4 @@
-"""The command line: `lmgym train`, `eval`, `play`, `reward`, `envs`, `card`, `bench`.
+"""The command line: `lmgym train`, `eval`, `play`, `match`, `reward`, `envs`, `card`, `bench`.
 
 A command is a function that takes the words after its name and returns the exit code. Mistakes of
 the person at the keyboard end in one sentence and exit code 2; a traceback means a defect.
@@ -33,6 +33,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "[ENV]",
         "be the agent yourself, or watch a policy with --model",
     ),
+    "match": (
+        "lmgym.commands.match:match",
+        "A B",
+        "let two players of a game meet, or check records with --replay",
+    ),
     "reward": (
         "lmgym.commands.reward:reward",
         "COMMAND",
@@ -54,6 +59,7 @@ lmgym {version}: language MDPs as reinforcement-learning environments
 Start with one of these:
   lmgym train                  train the embedded policy on arithmetic, in about two minutes
   lmgym play lmgym/Math-v0     solve the same problems yourself
+  lmgym play lmgym/Debate-v0   win a debate; lmgym match lets agents meet in it
 
 Commands:
 {commands}

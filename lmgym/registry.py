@@ -23,6 +23,8 @@ __all__ = [
     "AGENTS",
     "FAMILIES",
     "LEVELS",
+    "PLAYERS",
+    "PLAYER_ARGUMENTS",
     "REWARDS",
     "REWARD_ARGUMENTS",
     "WORLDS",
@@ -67,10 +69,31 @@ AGENTS: dict[str, str] = {
     "sb3-maskable-ppo": "lmgym.agents.sb3_maskable_ppo:SB3MaskablePPOArgs",
     "sb3-a2c": "lmgym.agents.sb3_a2c:SB3A2CArgs",
     "sb3-dqn": "lmgym.agents.sb3_dqn:SB3DQNArgs",
+    "sb3-self-play": "lmgym.agents.sb3_self_play:SB3SelfPlayArgs",
     "her": "lmgym.agents.her:HERArgs",
+    "self-play-grpo": "lmgym.agents.self_play_grpo:SelfPlayGRPOArgs",
+    "self-play": "lmgym.agents.self_play:SelfPlayArgs",
+    "mcts": "lmgym.agents.mcts:MCTSArgs",
     "embedded": "lmgym.agents.embedded:EmbeddedArgs",
 }
 """Learners by name: their arguments, whose module has `train(args, ...)`."""
+
+
+PLAYERS: dict[str, str] = {
+    "random": "lmgym.games.players:RandomPlayer",
+    "best": "lmgym.games.players:BestPlayer",
+    "mcts": "lmgym.agents.mcts:MCTSPlayer",
+    "policy": "lmgym.games.policies:GamePolicyPlayer",
+    "model": "lmgym.games.text_players:load_text_player",
+}
+"""Players of games by name: called with nothing, or with the text behind the name's colon."""
+
+PLAYER_ARGUMENTS: dict[str, str] = {
+    "mcts": "SIMULATIONS",
+    "policy": "DIR",
+    "model": "MODEL",
+}
+"""What has to stand behind the names of some players."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +111,9 @@ class WorldSpec:
             {"level": "goal", "reward": "sparse"}.
         has_goals: whether its episodes pursue goals, and can be told again with others.
         requires: the extra of this package that its episodes need; empty where there is none.
+        multi_agent: of a game, the module whose `env()` is PettingZoo's, and whose
+            `parallel_env()` is where players move at once.
+        is_simultaneous: whether it has a `parallel_env()`.
     """
 
     id: str
@@ -99,6 +125,8 @@ class WorldSpec:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     has_goals: bool = False
     requires: str = ""
+    multi_agent: str = ""
+    is_simultaneous: bool = False
 
     @property
     def task_class(self) -> type[Task[Any]]:
@@ -122,7 +150,7 @@ FAMILIES: dict[str, WorldFamily] = {}
 
 
 def register_world(spec: WorldSpec) -> None:
-    """Make a world known here and to gymnasium.
+    """Make a world known here, to gymnasium, and, where it is a game, to PettingZoo.
 
     Example:
         >>> register_world(WorldSpec("doc/Copy-v0", "lmgym.envs.copy_text.task:CopyTask", "Copy."))
@@ -136,6 +164,18 @@ def register_world(spec: WorldSpec) -> None:
         vector_entry_point="lmgym.factory:make_vector_env",
         kwargs={"world": spec.address, **spec.defaults},
     )
+    if spec.multi_agent:
+        _register_with_pettingzoo(spec)
+
+
+def _register_with_pettingzoo(spec: WorldSpec) -> None:
+    import pettingzoo
+
+    pettingzoo.aec_registry.pop(spec.id, None)  # else it warns of what it replaces
+    pettingzoo.register("aec", spec.id, f"{spec.multi_agent}:env")
+    if spec.is_simultaneous:
+        pettingzoo.parallel_registry.pop(spec.id, None)
+        pettingzoo.register("parallel", spec.id, f"{spec.multi_agent}:parallel_env")
 
 
 def find_world(world: str) -> WorldSpec:

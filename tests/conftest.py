@@ -15,6 +15,19 @@ from hypothesis import settings
 
 import lmgym
 from lmgym.cli import main
+from lmgym.registry import WORLDS, load
+
+REPRESENTATIVES = {"lmgym.games.task:GameTask": "lmgym/Nim-v0"}
+"""The world that is checked in full for each class of tasks that all its subclasses share.
+
+Whatever else is derived from the class passes the checks that are cheap. That holds as long as it
+only names what differs (`tests/test_worlds.py` says what that may be); a world that does more has
+to be added to `IN_FULL`.
+"""
+MAY_DIFFER = frozenset({"answer_bytes"})
+"""Methods that a represented world may have of its own: they give sizes."""
+IN_FULL: tuple[str, ...] = ()
+"""Worlds of a shared class that are checked in full besides its representative."""
 
 settings.register_profile("untimed", deadline=None)  # no test fails on a busy machine
 settings.load_profile("untimed")
@@ -60,3 +73,29 @@ def start_cli() -> Callable[..., subprocess.Popen[str]]:
         return subprocess.Popen(command, env=environment, **given)
 
     return start
+
+
+def representative_of(world: str) -> str:
+    """The world whose expensive checks stand for those of `world`: mostly itself."""
+    if world in IN_FULL:
+        return world
+    for place, representative in REPRESENTATIVES.items():
+        if issubclass(WORLDS[world].task_class, load(place)):
+            return representative
+    return world
+
+
+def is_in_full(world: str) -> bool:
+    """Whether a world takes part in the expensive checks."""
+    return representative_of(world) == world
+
+
+def worlds_of_ours(*, in_full: bool = False) -> list[str]:
+    """The worlds that come with the package; on request only those that are checked in full."""
+    ours = [world for world in WORLDS if world.startswith("lmgym/")]
+    return [world for world in ours if is_in_full(world)] if in_full else ours
+
+
+def worlds_of_texts(*, in_full: bool = False) -> list[str]:
+    """Those of them that offer level "token"."""
+    return [w for w in worlds_of_ours(in_full=in_full) if "token" in WORLDS[w].levels]

@@ -11,9 +11,15 @@ from lmgym.sb3.generators import seeded_globals
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = {
+    "debate.md": 4,
+    "games.md": 6,
+    "matches.md": 5,
+    "mcts.md": 4,
     "preferences.md": 3,
     "rewards.md": 9,
     "search.md": 5,
+    "self-play-tokens.md": 2,
+    "self-play.md": 3,
     "stable-baselines3.md": 4,
     "vector-environments.md": 3,
     "web.md": 2,

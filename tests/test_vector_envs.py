@@ -11,9 +11,11 @@ import pytest
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
-from lmgym.registry import LEVELS, WORLDS
+from lmgym.registry import LEVELS
 
-IDS = [w for w, spec in WORLDS.items() if w.startswith("lmgym/") and "token" in spec.levels]
+from .conftest import worlds_of_texts
+
+IDS = worlds_of_texts(in_full=True)
 ROWS = 3
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields
+from functools import cached_property
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -11,13 +13,26 @@ import pytest
 from lmgym.episode import Episode
 from lmgym.factory import ENV_ARGUMENTS, VECTOR_ARGUMENTS
 from lmgym.policies.byte_tokenizer import byte_tokenizer
-from lmgym.registry import WORLDS
+from lmgym.registry import LEVELS, WORLDS, load
 from lmgym.rendering import ChatRenderer
 from lmgym.testing import CHECKS, Case, checks_for, run_check
 from lmgym.testing.case import view_of
 
-IDS = [world for world in WORLDS if world.startswith("lmgym/")]
-TEXTS = [world for world in IDS if "token" in WORLDS[world].levels]
+from .conftest import (
+    MAY_DIFFER,
+    REPRESENTATIVES,
+    is_in_full,
+    representative_of,
+    worlds_of_ours,
+    worlds_of_texts,
+)
+
+IDS = worlds_of_ours()
+IN_FULL = worlds_of_ours(in_full=True)
+TEXTS = worlds_of_texts()
+TEXTS_IN_FULL = worlds_of_texts(in_full=True)
+IN_FULL_ONLY = ("growth", "vector", "levels")
+"""Checks for which a representative stands: of the views and batches, more than of the world."""
 FAST_CHECKS = [check for check in CHECKS if check != "growth"]
 WITH_ALPHABET = [
     check for check in FAST_CHECKS if check not in ("budget", "garbage", "levels")
@@ -36,27 +51,73 @@ ROOM = {"lmgym/Web-v0": (3_072, 1_088)}
 """Context and budget of worlds that take more than most."""
 GOLDEN = {
     "lmgym/Copy-v0": "62da9461e801f371",
+    "lmgym/Debate-v0": "360127e067e2cdbd",
     "lmgym/GuessNumber-v0": "0d7007c5a76288a7",
+    "lmgym/KuhnPoker-v0": "e9c0f5d8154d8a41",
+    "lmgym/MatchingPennies-v0": "beeab500e763cb9c",
     "lmgym/Math-v0": "3dccc73d197b621c",
+    "lmgym/Negotiation-v0": "eb4c2c2bfe552b99",
+    "lmgym/Nim-v0": "572ccb66238ac3a9",
     "lmgym/Preference-v0": "a7fba058a1f9b29f",
     "lmgym/PromptSelect-v0": "f1899b37e8c85fb1",
+    "lmgym/Taboo-v0": "358101fd34420dcf",
+    "lmgym/TicTacToe-v0": "8a2ab987e7d29fb4",
     "lmgym/Web-v0": "c570ed2009eda7b7",
 }
 """Digests of random and of demonstrated episodes; one that changes calls for a new version."""
 
 
-@pytest.mark.parametrize(
-    ("world", "check"),
-    [(world, check) for world in IDS for check in checks_for(world) if check != "growth"],
-)
+PROMISES = [
+    (world, check)
+    for world in IDS
+    for check in checks_for(world)
+    if check not in (IN_FULL_ONLY if not is_in_full(world) else ("growth",))
+]
+# What grows is kept by a world or by a view. So each world plays its thousand episodes at one
+# level, the one with the fewest steps, and each level is played by one world of several turns.
+GROWTH = [
+    *((world, "message" if world in TEXTS else WORLDS[world].levels[0]) for world in IN_FULL),
+    *(("lmgym/GuessNumber-v0", level) for level in LEVELS if level != "message"),
+    ("lmgym/PromptSelect-v0", "choice"),
+]
+
+
+@pytest.mark.parametrize(("world", "check"), PROMISES)
 def test_keeps_its_promises(world: str, check: str) -> None:
     run_check(check, world)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("world", "level"), GROWTH)
+def test_does_not_grow_over_a_thousand_episodes(world: str, level: str) -> None:
+    run_check("growth", world, level=level)
+
+
+def test_growth_is_checked_in_every_world_and_at_every_level() -> None:
+    assert {world for world, _ in GROWTH} == set(IN_FULL)
+    assert {level for _, level in GROWTH} == {level for w in IDS for level in WORLDS[w].levels}
+
+
 @pytest.mark.parametrize("world", IDS)
-def test_does_not_grow_over_a_thousand_episodes(world: str) -> None:
-    run_check("growth", world)
+def test_is_checked_in_full_or_has_a_representative_that_is(world: str) -> None:
+    representative = representative_of(world)
+    assert representative in IN_FULL
+    assert set(checks_for(world)) == set(checks_for(representative))
+    assert WORLDS[world].has_gold == WORLDS[representative].has_gold
+
+
+@pytest.mark.parametrize("world", [world for world in IDS if not is_in_full(world)])
+def test_a_world_that_has_a_representative_differs_in_little_from_it(world: str) -> None:
+    (shared,) = (
+        load(place) for place, w in REPRESENTATIVES.items() if w == representative_of(world)
+    )
+    classes = WORLDS[world].task_class.__mro__
+    own = [vars(cls) for cls in classes[: classes.index(shared)]]
+    kinds: tuple[type, ...] = (FunctionType, property, cached_property, classmethod, staticmethod)
+    code = {name for names in own for name, value in names.items() if isinstance(value, kinds)}
+    assert code <= MAY_DIFFER, "add the world to IN_FULL of tests/conftest.py"
+    for name in ("replies_draw", "restarts_context", "has_gold_reward", "alphabets"):
+        assert not any(name in names for names in own), f"{name} is its own: add it to IN_FULL"
 
 
 @pytest.mark.parametrize("check", FAST_CHECKS)
@@ -68,14 +129,14 @@ def test_keeps_its_promises_with_arguments(variant: str, check: str) -> None:
 
 @pytest.mark.parametrize("level", ["token", "chunk"])
 @pytest.mark.parametrize("check", WITH_ALPHABET)
-@pytest.mark.parametrize("world", TEXTS)
+@pytest.mark.parametrize("world", TEXTS_IN_FULL)
 def test_keeps_its_promises_with_an_alphabet(world: str, check: str, level: str) -> None:
     alphabet = next(iter(WORLDS[world].task_class.alphabets))
     run_check(check, world, level=level, alphabet=alphabet)
 
 
 @pytest.mark.parametrize("check", [check for check in FAST_CHECKS if check != "spec"])
-@pytest.mark.parametrize("world", TEXTS)
+@pytest.mark.parametrize("world", TEXTS_IN_FULL)
 def test_keeps_its_promises_with_a_chat_template(world: str, check: str) -> None:
     tokenizer = byte_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
@@ -103,6 +164,8 @@ def test_the_same_seeds_give_the_same_episodes_as_ever(world: str) -> None:
     steps = [step for seed in range(20) for step in case.play(env, seed, reseeds=True)]
     for seed in range(20):
         steps.append(case.reset(env, seed=seed))
+        if episode.demonstration() is None:
+            break  # the world shows none
         while episode.verdict is None:
             steps += case.say(env, demonstrated(episode))
     digest = hashlib.sha256()

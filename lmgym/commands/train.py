@@ -106,6 +106,8 @@ def _report(folder: Path, env: str, world_args: Any) -> int:
     best = folder / "best"
     if (best / "config.json").is_file():
         print(f"watch it: lmgym play {env}{_options(world_args)} --model {best}")
+    elif (best / "policy.json").is_file():  # a policy of a game
+        print(f"play against it: lmgym play {env}{_options(world_args)} --opponent policy:{best}")
     else:  # no language model
         print(f"load it: {record['algorithm']}.load({str(best / 'sb3.zip')!r}, env=...)")
     return 0

@@ -21,7 +21,7 @@ from lmgym.transcript import Transcript
 if TYPE_CHECKING:
     from lmgym.policies.language_policy import LanguagePolicy
 
-__all__ = ["Ending", "best_first"]
+__all__ = ["Ending", "best_first", "check_search"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def best_first(
             f"n_endings={n_endings}, branching={branching}, at_once={at_once} start at 1 and"
             f" n_expansions={n_expansions} at 0"
         )
-    _check(policy, episode)
+    check_search(policy, episode)
     start = episode.get_state()
     return _endings(policy, episode, start, n_endings, n_expansions, branching, at_once)
 
@@ -236,8 +236,8 @@ class _Search:
         return _Open(_Turn(self.episode.get_state(), handle), handle, logprob)
 
 
-def _check(policy: LanguagePolicy, episode: Episode) -> None:
-    """Raise where the policy cannot play the episode."""
+def check_search(policy: LanguagePolicy, episode: Episode) -> None:
+    """Raise where a policy cannot play an episode to its end."""
     if episode.verdict is not None:
         raise LmgymError("the episode is over or was never started; call reset() before a search")
     if policy.renderer.vocab_size != episode.renderer.vocab_size:

@@ -8,16 +8,19 @@ Example:
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 
 from lmgym.errors import unknown
-from lmgym.registry import WorldSpec, find_world
+from lmgym.registry import WORLDS, WorldSpec, find_world
 from lmgym.testing import (
     env_checks,
+    game_checks,
     goal_checks,
     goal_vector_checks,
     reward_checks,
@@ -27,7 +30,18 @@ from lmgym.testing import (
 from lmgym.testing.case import Case
 from lmgym.testing.goal_case import GoalCase
 
-__all__ = ["CHECKS", "GOAL_CHECKS", "Case", "GoalCase", "check_world", "checks_for", "run_check"]
+__all__ = [
+    "CHECKS",
+    "GAME_CHECKS",
+    "GOAL_CHECKS",
+    "Case",
+    "GoalCase",
+    "check_game",
+    "check_world",
+    "checks_for",
+    "run_check",
+    "run_game_check",
+]
 
 _LEVEL_CHECKS: dict[str, Callable[[Case], None]] = {
     "gymnasium": env_checks.check_gymnasium,
@@ -43,10 +57,10 @@ _LEVEL_CHECKS: dict[str, Callable[[Case], None]] = {
     "gold_rewards": reward_checks.check_gold_rewards,
     "masks": world_checks.check_masks,
     "budget": world_checks.check_budget,
-    "gold": world_checks.check_gold,
-    "garbage": world_checks.check_garbage,
 }
 _WORLD_CHECKS: dict[str, Callable[[Case], None]] = {
+    "gold": world_checks.check_gold,
+    "garbage": world_checks.check_garbage,
     "levels": world_checks.check_levels,
     "addresses": world_checks.check_addresses,
     "splits": world_checks.check_splits,
@@ -77,6 +91,9 @@ CHECKS: tuple[str, ...] = (*_LEVEL_CHECKS, *_WORLD_CHECKS)
 
 GOAL_CHECKS: tuple[str, ...] = (*_GOAL_LEVEL_CHECKS, *_GOAL_WORLD_CHECKS)
 """The checks of level "goal"."""
+
+GAME_CHECKS: tuple[str, ...] = tuple(game_checks.CHECKS)
+"""The checks of games as environments of PettingZoo, beside those of their worlds."""
 
 
 def checks_for(world: str) -> tuple[str, ...]:
@@ -130,6 +147,46 @@ def run_check(name: str, world: str, **arguments: Any) -> None:
             raise AssertionError(
                 f"{world} at level {each!r} fails the check {name!r}: {error}"
             ) from error
+
+
+def check_game(world: str, *, skip: Collection[str] = (), **arguments: Any) -> None:
+    """Check a game's rules, and what PettingZoo expects of its environments.
+
+    Args:
+        world: the id of a game.
+        skip: names of checks to leave out.
+        arguments: of the game.
+
+    Raises:
+        AssertionError: at the first promise that is broken.
+
+    Example:
+        >>> import lmgym
+        >>> check_game("lmgym/KuhnPoker-v0", skip=["pettingzoo", "growth"])
+    """
+    for name in skip:
+        if name not in GAME_CHECKS:
+            raise unknown("check of games", name, GAME_CHECKS)
+    for name in GAME_CHECKS:
+        if name not in skip:
+            run_game_check(name, world, **arguments)
+
+
+def run_game_check(name: str, world: str, **arguments: Any) -> None:
+    """Run a check on a game; arguments as for `check_game`."""
+    if name not in GAME_CHECKS:
+        raise unknown("check of games", name, GAME_CHECKS)
+    spec = find_world(world)
+    if not spec.multi_agent:
+        games = [spec.id for spec in WORLDS.values() if spec.multi_agent]
+        raise unknown("game", world, games, "a WorldSpec says in multi_agent where its env() is")
+    module = importlib.import_module(spec.multi_agent)
+    try:
+        game_checks.CHECKS[name](partial(module.env, **arguments))
+        if name == "pettingzoo" and spec.is_simultaneous:
+            game_checks.check_pettingzoo_parallel(partial(module.parallel_env, **arguments))
+    except (AssertionError, ValueError, Warning) as error:
+        raise AssertionError(f"{world} fails the check {name!r}: {error}") from error
 
 
 def _checks_at(level: str) -> dict[str, Callable[[Case], None]]:

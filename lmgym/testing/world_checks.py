@@ -28,6 +28,8 @@ __all__ = [
 
 _PROBLEMS = 5
 """Problems a split that are played."""
+_PROBLEMS_AT_ALL_LEVELS = 2
+"""Problems a split that are played with every text at every level."""
 _DRAWS = 100
 """Problems a split that are only looked at."""
 _GARBAGE = ("", "?!", "no idea \u00fc\u4e2d\U0001f600", "\\boxed{", "nan", "]" * 9)
@@ -96,7 +98,10 @@ def check_budget(case: Case) -> None:
 
 
 def check_gold(case: Case) -> None:
-    """What the world demonstrates earns a reward of 1, where there are gold answers."""
+    """What the world demonstrates earns a reward of 1, where there are gold answers.
+
+    One level is enough: `check_levels` holds the others equal to it.
+    """
     if not case.spec.has_gold:
         return
     env = case.make(reward="verifier")
@@ -108,7 +113,7 @@ def check_gold(case: Case) -> None:
 
 
 def check_garbage(case: Case) -> None:
-    """No message, and messages that say nothing, earn a reward of 0."""
+    """No message, and messages that say nothing, earn a reward of 0; one level, as `check_gold`."""
     if not case.spec.has_gold:
         return
     env = case.make(reward="verifier")
@@ -153,7 +158,7 @@ def check_levels(case: Case) -> None:
     plays = [([p for p in played if p[0].can_say(view_of(p[1]), t)], _saying(t)) for t in texts]
     if case.spec.has_gold:
         plays.append((played, _demonstration))
-    for task_id in _some_ids(case):
+    for task_id in _some_ids(case, _PROBLEMS_AT_ALL_LEVELS):
         for able, speaker in plays:
             told = [(each.level, *_tell(each, env, task_id, speaker)) for each, env in able]
             for level, transcript, step in told:
@@ -220,6 +225,6 @@ def _open(task: Any, seed: int, **start: str) -> Opening[Any]:
     return opening
 
 
-def _some_ids(case: Case) -> list[str]:
+def _some_ids(case: Case, limit: int = _PROBLEMS) -> list[str]:
     task = view_of(case.make()).episode.task
-    return [task_id for split in task.splits for task_id in task.task_ids(split, _PROBLEMS)]
+    return [task_id for split in task.splits for task_id in task.task_ids(split, limit)]

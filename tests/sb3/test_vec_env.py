@@ -15,10 +15,11 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
 from lmgym.errors import LmgymError
-from lmgym.registry import WORLDS
 from lmgym.rewards import RewardLevel
 from lmgym.sb3 import TokenActorCriticPolicy, TokenFeatures, as_sb3, check_algorithm
 from lmgym.testing.reward_checks import ProbeReward
+
+from ..conftest import worlds_of_texts
 
 N = 5
 
@@ -47,22 +48,28 @@ def drawn(rng: np.random.Generator, space: Any) -> Any:
 
 SHORT = {"lmgym/Web-v0": {"max_turns": 3}}
 """Arguments by which the episodes of long worlds end in time."""
-OURS = [w for w, spec in WORLDS.items() if w.startswith("lmgym/") and "token" in spec.levels]
+OF_EACH_KIND = ("lmgym/Math-v0", "lmgym/GuessNumber-v0", "lmgym/Web-v0")
+"""Worlds of one turn, of several, and of contexts that start again: they meet everything."""
+WORDS: dict[str, dict[str, Any]] = {
+    "token": {},
+    "chunk": {"level": "chunk"},
+    "truncated": {"max_episode_steps": 4},
+    "paid by ids": {"reward": ProbeReward(RewardLevel.TOKEN, misses=7)},
+    "chunks paid by steps": {"level": "chunk", "reward": ProbeReward(RewardLevel.STEP, misses=7)},
+}
 
 
-@pytest.mark.parametrize("world", OURS)
 @pytest.mark.parametrize(
-    "words",
+    ("kind", "world"),
     [
-        {},
-        {"level": "chunk"},
-        {"max_episode_steps": 4},
-        {"reward": ProbeReward(RewardLevel.TOKEN, misses=7)},
-        {"level": "chunk", "reward": ProbeReward(RewardLevel.STEP, misses=7)},
+        (kind, world)
+        for kind in WORDS
+        for world in worlds_of_texts(in_full=True)
+        if world in OF_EACH_KIND or kind in ("token", "chunk")
     ],
-    ids=["token", "chunk", "truncated", "paid by ids", "chunks paid by steps"],
 )
-def test_steps_are_those_of_single_environments(world: str, words: dict[str, Any]) -> None:
+def test_steps_are_those_of_single_environments(world: str, kind: str) -> None:
+    words = WORDS[kind]
     words = SHORT.get(world, {}) | words
     ours, theirs = as_sb3(batch(world, **words)), singles(world, **words)
     for vec_env in (ours, theirs):

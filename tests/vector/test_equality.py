@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import gymnasium as gym
@@ -9,16 +10,43 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from lmgym.registry import LEVELS, WORLDS
+from lmgym.registry import LEVELS
 from lmgym.rewards import RewardLevel
 from lmgym.testing.reward_checks import ProbeReward
 from lmgym.testing.vector_checks import assert_same_batch, compare_steps
 
+from ..conftest import worlds_of_texts
 from .conftest import DICE, GRADED, TurnReward
 
-TEXTS = [w for w, spec in WORLDS.items() if w.startswith("lmgym/") and "token" in spec.levels]
-IDS = [*TEXTS, DICE]
+IDS = [*worlds_of_texts(in_full=True), DICE]
 ROWS = 5
+MODES = list(AutoresetMode)
+EVERY_WAY = (DICE, "lmgym/Math-v0", "lmgym/GuessNumber-v0")
+"""Worlds that are compared in every combination: whose replies draw, of one turn, of several."""
+WAYS = [
+    (world, level, mode, compiled)
+    for world in EVERY_WAY
+    for level, mode, compiled in itertools.product(LEVELS, MODES, (False, True))
+]
+# Each of the others meets every level and every mode, compiled and not, in three ways. All modes
+# at all levels are checked by the suite's check "vector" of `test_worlds.py`.
+WAYS += [
+    (world, level, MODES[(number + turn) % 3], (number + turn) % 2 == 1)
+    for number, world in enumerate(world for world in IDS if world not in EVERY_WAY)
+    for turn, level in enumerate(LEVELS)
+]
+# All of three factors, and each of their pairs with the fourth in both its values.
+PAID_WAYS = [
+    (LEVELS[i], kind, MODES[k], (i + j + k) % 2 == 1)
+    for i, (j, kind), k in itertools.product(
+        range(3), enumerate((RewardLevel.STEP, RewardLevel.TOKEN)), range(3)
+    )
+]
+# Every pair of two of three factors.
+TRUNCATED_WAYS = [
+    (LEVELS[i], kind, MODES[(i + j) % 3])
+    for i, (j, kind) in itertools.product(range(3), enumerate(RewardLevel))
+]
 
 
 def both(
@@ -71,10 +99,7 @@ def play_anew(ours: Any, theirs: Any, level: str, seed: int = 3) -> int:
     return play(ours, theirs, level, seed, steps=150)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("mode", AutoresetMode)
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("world", IDS)
+@pytest.mark.parametrize(("world", "level", "mode", "compiled"), WAYS)
 def test_equals_single_environments(
     world: str, level: str, mode: AutoresetMode, compiled: bool
 ) -> None:
@@ -116,10 +141,7 @@ def test_equals_single_environments_that_pay_turns(
     assert play_anew(ours, theirs, level) > ROWS
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("mode", AutoresetMode)
-@pytest.mark.parametrize("kind", [RewardLevel.STEP, RewardLevel.TOKEN])
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("level", "kind", "mode", "compiled"), PAID_WAYS)
 def test_equals_single_environments_that_pay_steps_and_ids(
     level: str, kind: RewardLevel, mode: AutoresetMode, compiled: bool
 ) -> None:
@@ -129,9 +151,7 @@ def test_equals_single_environments_that_pay_steps_and_ids(
     assert play_anew(ours, theirs, level) > ROWS
 
 
-@pytest.mark.parametrize("mode", AutoresetMode)
-@pytest.mark.parametrize("kind", RewardLevel)
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(("level", "kind", "mode"), TRUNCATED_WAYS)
 def test_equals_single_environments_that_are_truncated_while_they_are_paid(
     level: str, kind: RewardLevel, mode: AutoresetMode
 ) -> None:

@@ -1,0 +1,1 @@
+"""Matching pennies, again and again."""

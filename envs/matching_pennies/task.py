@@ -1,0 +1,75 @@
+"""Matching pennies as a world for one agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lmgym.games.task import GameTask, SeatArgs
+
+from .rules import MatchingPennies, MatchingPenniesArgs
+
+__all__ = ["MatchingPenniesTask", "MatchingPenniesTaskArgs"]
+
+
+@dataclass(frozen=True)
+class MatchingPenniesTaskArgs(SeatArgs, MatchingPenniesArgs):
+    """Arguments of `lmgym/MatchingPennies-v0`."""
+
+
+class MatchingPenniesTask(GameTask):
+    """Show heads or tails at once, again and again; one wants equal sides, the other does not.
+
+    Description:
+        Both players show a side of a penny at once, for some rounds. The only equilibrium is to
+        draw each side by chance; what a player does otherwise can be exploited.
+
+        A game of PettingZoo, too: `lmgym.envs.matching_pennies.matching_pennies_v0.env()`,
+        with numbers and a mask or with messages. Here the other seat is part of the world.
+
+    Action space:
+        {action_space}
+
+        `heads` or `tails`.
+
+        Every move has a number, too: at level choice that is the action, elsewhere `#3` is a
+        message for it.
+
+    Observation space:
+        {observation_space}
+
+        What was shown in each round.
+
+    Reward:
+        `verifier` (default): 1 where the agent wins, else 0. `gold`: what it wins: rounds
+        won less rounds lost.
+
+    Start:
+        A deal of `split`, and a seat, unless `seat` says which. The opponent's draws follow from
+        the deal. A fixed game: `reset(options={"task_id": "matching_pennies/37/0"})`, deal
+        and seat.
+
+    Episode end:
+        Terminated when the game is over. A message without a legal move changes nothing, the agent
+        is told why and may try once more; the second one in a row forfeits.
+
+    Info:
+        At reset `task_id` and `prompt_text`; at a turn's end `text`, `n_tokens` and `game_return`,
+        what the agent has won so far; at the end also `response_ids`, `role_ids`, `loss_mask`,
+        `verdict`, `reward_parts`, `is_success`. At level chunk `n_tokens` counts the ids of each
+        step; at level message `messages` is there throughout.
+
+    Arguments:
+        {arguments}
+
+    Data and licence:
+        Generated; part of this package.
+
+    Baselines:
+        {baselines}
+
+    Versions:
+        v0: first version.
+    """
+
+    game_class = MatchingPennies
+    Args = MatchingPenniesTaskArgs

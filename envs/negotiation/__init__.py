@@ -1,0 +1,1 @@
+"""Negotiation: divide items that are worth different things to both."""

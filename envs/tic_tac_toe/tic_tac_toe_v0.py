@@ -1,0 +1,11 @@
+"""Tic-tac-toe in PettingZoo: `tic_tac_toe_v0.env()`."""
+
+from functools import partial
+
+from lmgym.multi_agent import make_aec
+
+from .rules import TicTacToe
+
+__all__ = ["env", "raw_env"]
+
+env = raw_env = partial(make_aec, TicTacToe)

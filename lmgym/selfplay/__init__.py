@@ -1,0 +1,1 @@
+"""Self-play: many games at once, opponents, averages, and what is measured of policies."""
