@@ -21,7 +21,7 @@ from lmgym.multi_agent import GameAECEnv
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.sb3.games import OpponentPool, SeatEnv
 from lmgym.sb3.generators import seeded_globals
-from lmgym.sb3.training import SB3Session
+from lmgym.sb3.training import SB3Session, train_at_bench
 from lmgym.task import Verdict
 from lmgym.training.arguments import LearnerArgs, Range
 from lmgym.training.uncertainty import mean_interval, rates_interval, wilson_interval
@@ -150,16 +150,12 @@ def train_on_games(
         world_args: arguments of the world.
         make: the algorithm, from the parts on the bench.
     """
-    with seeded_globals(args.seed):
-        bench = GameBench(args, env, world_args)
-        try:
-            parts: Any = bench  # all that the session takes of a workbench
-            session = _GameSession(agent, env, world_args, parts, make(bench))
-            with session:
-                session.learn()
-        finally:
-            bench.env.close()
-    return session.run.path
+
+    def session(bench: GameBench) -> SB3Session:
+        parts: Any = bench  # all that the session takes of a workbench
+        return _GameSession(agent, env, world_args, parts, make(bench))
+
+    return train_at_bench(args.seed, lambda: GameBench(args, env, world_args), session)
 
 
 class _GameSession(SB3Session):

@@ -17,8 +17,7 @@ from lmgym.evaluation import Evaluation
 from lmgym.factory import make_task
 from lmgym.goals import GoalTask
 from lmgym.rewards.schedule import RewardSchedule
-from lmgym.sb3.generators import seeded_globals
-from lmgym.sb3.training import SB3Session
+from lmgym.sb3.training import SB3Session, train_at_bench
 from lmgym.sb3.vec_env import as_sb3
 from lmgym.task import Verdict
 from lmgym.training.arguments import LearnerArgs, Range
@@ -132,16 +131,12 @@ def train_on_goals(
         world_args: arguments of the world.
         make: the algorithm, from the parts on the bench.
     """
-    with seeded_globals(args.seed):
-        bench = GoalBench(args, env, world_args)
-        try:
-            parts: Any = bench  # all that the session takes of a workbench
-            session = _GoalSession(agent, env, world_args, parts, make(bench))
-            with session:
-                session.learn()
-        finally:
-            bench.env.close()
-    return session.run.path
+
+    def session(bench: GoalBench) -> SB3Session:
+        parts: Any = bench  # all that the session takes of a workbench
+        return _GoalSession(agent, env, world_args, parts, make(bench))
+
+    return train_at_bench(args.seed, lambda: GoalBench(args, env, world_args), session)
 
 
 class _GoalSession(SB3Session):

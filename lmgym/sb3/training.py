@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from safetensors.torch import load_file, save_file
@@ -34,13 +34,22 @@ from lmgym.training.presets import use_threads
 from lmgym.training.progress import Sample
 from lmgym.training.session import reward_name, shown_samples
 
-__all__ = ["ENDLESS", "SB3Session", "train_with_sb3"]
+__all__ = ["ENDLESS", "SB3Session", "train_at_bench", "train_with_sb3"]
 
 ENDLESS = 10**12
 """The steps that `learn` is asked for: the session ends it, by its budget and its target."""
 
 _ZIP, _WEIGHTS = "sb3.zip", "policy.safetensors"
 _LANGUAGE_MODEL = "language_model."
+
+
+class _Bench(Protocol):
+    """What holds an environment."""
+
+    env: Any
+
+
+B = TypeVar("B", bound=_Bench)
 
 
 def train_with_sb3(
@@ -64,11 +73,27 @@ def train_with_sb3(
         reward: a function or source, in place of the name in `args`.
         mask: an alphabet that the masks let through.
     """
-    with seeded_globals(args.seed):
-        bench = Workbench(args, env, world_args, reward, mask=mask)
+    return train_at_bench(
+        args.seed,
+        lambda: Workbench(args, env, world_args, reward, mask=mask),
+        lambda bench: SB3Session(agent, env, world_args, bench, make(bench), reward),
+    )
+
+
+def train_at_bench(
+    seed: int, make_bench: Callable[[], B], make_session: Callable[[B], SB3Session]
+) -> Path:
+    """Train what a session makes of the parts on a bench; returns the run folder.
+
+    Args:
+        seed: of the global generators that the algorithm draws from.
+        make_bench: the parts; their environment is closed in the end.
+        make_session: the run.
+    """
+    with seeded_globals(seed):
+        bench = make_bench()
         try:
-            session = SB3Session(agent, env, world_args, bench, make(bench), reward)
-            with session:
+            with make_session(bench) as session:
                 session.learn()
         finally:
             bench.env.close()
