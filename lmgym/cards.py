@@ -119,6 +119,7 @@ def _facts(spec: WorldSpec) -> dict[str, str]:
     observations = [(level, f"`{env.observation_space}`") for level, env in envs.items()]
     baselines = _table(("policy", "success"), spec.baselines.items())
     return {
+        **spec.task_class.card_facts(),
         "{action_space}": _table(("level", "space"), actions) + _alphabets(spec),
         "{observation_space}": _table(("level", "space"), observations),
         "{arguments}": _arguments(spec),

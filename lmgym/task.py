@@ -150,6 +150,11 @@ class Task(ABC, Generic[S]):
         """Keep the arguments, an instance of `Args`."""
         self.args = args
 
+    @classmethod
+    def card_facts(cls) -> Mapping[str, str]:
+        """Texts for places such as "{start}" in the docstring, where several worlds share them."""
+        return {}
+
     @abstractmethod
     def reset(
         self, rng: np.random.Generator, *, split: str = "train", task_id: str | None = None

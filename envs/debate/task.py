@@ -37,8 +37,7 @@ class DebateTask(GameTask):
         A message that quotes one sentence, word for word between quotation marks, or by its number
         as `[3]`. Other words are shown to the opponent, and to judges that read.
 
-        Every move has a number, too: at level choice that is the action, elsewhere `#3` is a
-        message for it.
+        {numbers}
 
     Observation space:
         {observation_space}
@@ -49,18 +48,13 @@ class DebateTask(GameTask):
         `verifier` (default): 1 where the agent wins, else 0. `gold`: what it wins, or -1.
 
     Start:
-        A deal of `split`, and a seat, unless `seat` says which. The opponent's draws follow from
-        the deal. A fixed game: `reset(options={"task_id": "debate/37/0"})`, deal and seat.
+        {start}
 
     Episode end:
-        Terminated when the game is over. A message without a legal move changes nothing, the agent
-        is told why and may try once more; the second one in a row forfeits.
+        {episode_end}.
 
     Info:
-        At reset `task_id` and `prompt_text`; at a turn's end `text`, `n_tokens` and `game_return`,
-        what the agent has won so far; at the end also `response_ids`, `role_ids`, `loss_mask`,
-        `verdict`, `reward_parts`, `is_success`. At level chunk `n_tokens` counts the ids of each
-        step; at level message `messages` is there throughout.
+        {info}
 
     Arguments:
         {arguments}

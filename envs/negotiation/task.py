@@ -38,8 +38,7 @@ class NegotiationTask(GameTask):
         sentence, a line or in brackets by themselves. A message does exactly one of these; other
         words are shown to the opponent.
 
-        Every move has a number, too: at level choice that is the action, elsewhere `#3` is a
-        message for it.
+        {numbers}
 
     Observation space:
         {observation_space}
@@ -51,19 +50,13 @@ class NegotiationTask(GameTask):
         gets, as a share of what everything is worth to it.
 
     Start:
-        A deal of `split`, and a seat, unless `seat` says which. The opponent's draws follow from
-        the deal. A fixed game: `reset(options={"task_id": "negotiation/37/0"})`, deal and seat.
+        {start}
 
     Episode end:
-        Terminated when the game is over. A message without a legal move changes nothing, the agent
-        is told why and may try once more; the second one in a row forfeits, and nobody gets
-        anything.
+        {episode_end}, and nobody gets anything.
 
     Info:
-        At reset `task_id` and `prompt_text`; at a turn's end `text`, `n_tokens` and `game_return`,
-        what the agent has won so far; at the end also `response_ids`, `role_ids`, `loss_mask`,
-        `verdict`, `reward_parts`, `is_success`. At level chunk `n_tokens` counts the ids of each
-        step; at level message `messages` is there throughout.
+        {info}
 
     Arguments:
         {arguments}

@@ -31,8 +31,7 @@ class NimTask(GameTask):
 
         As `take 2 from heap 1`.
 
-        Every move has a number, too: at level choice that is the action, elsewhere `#3` is a
-        message for it.
+        {numbers}
 
     Observation space:
         {observation_space}
@@ -43,18 +42,13 @@ class NimTask(GameTask):
         `verifier` (default): 1 where the agent wins, else 0. `gold`: what it wins, or -1.
 
     Start:
-        A deal of `split`, and a seat, unless `seat` says which. The opponent's draws follow from
-        the deal. A fixed game: `reset(options={"task_id": "nim/37/0"})`, deal and seat.
+        {start}
 
     Episode end:
-        Terminated when the game is over. A message without a legal move changes nothing, the agent
-        is told why and may try once more; the second one in a row forfeits.
+        {episode_end}.
 
     Info:
-        At reset `task_id` and `prompt_text`; at a turn's end `text`, `n_tokens` and `game_return`,
-        what the agent has won so far; at the end also `response_ids`, `role_ids`, `loss_mask`,
-        `verdict`, `reward_parts`, `is_success`. At level chunk `n_tokens` counts the ids of each
-        step; at level message `messages` is there throughout.
+        {info}
 
     Arguments:
         {arguments}

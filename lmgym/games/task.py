@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,6 +22,27 @@ from lmgym.transcript import Transcript
 __all__ = ["GameTask", "SeatArgs", "Seated"]
 
 _NUMBER = re.compile(r"\s*#(\d{1,4})\s*")
+_START = (
+    "A deal of `split`, and a seat, unless `seat` says which. The opponent's draws follow from the"
+    ' deal. A fixed game: `reset(options={{"task_id": "{game}/37/0"}})`, deal and seat.'
+)
+_CARD = {
+    "{numbers}": (
+        "Every move has a number, too: at level choice that is the action, elsewhere `#3` is a"
+        " message for it."
+    ),
+    "{episode_end}": (
+        "Terminated when the game is over. A message without a legal move changes nothing, the"
+        " agent is told why and may try once more; the second one in a row forfeits"
+    ),
+    "{info}": (
+        "At reset `task_id` and `prompt_text`; at a turn's end `text`, `n_tokens` and"
+        " `game_return`, what the agent has won so far; at the end also `response_ids`,"
+        " `role_ids`, `loss_mask`, `verdict`, `reward_parts`, `is_success`. At level chunk"
+        " `n_tokens` counts the ids of each step; at level message `messages` is there throughout."
+    ),
+}
+"""What the cards of games say alike."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,11 @@ class GameTask(Task[Seated]):
         self._answer = self.answer_bytes()
         self.max_tokens = self.max_turns * self._answer
         self.context = 2 * self.game.max_text + guide + self._answer + 32
+
+    @classmethod
+    def card_facts(cls) -> Mapping[str, str]:
+        """What the cards of all games say alike."""
+        return {**_CARD, "{start}": _START.format(game=cls.game_class.name)}
 
     def answer_bytes(self) -> int:
         """Bytes that an answer takes, with its end."""
