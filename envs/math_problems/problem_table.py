@@ -7,7 +7,6 @@ openings are worked out once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -17,14 +16,15 @@ from numpy.typing import NDArray
 from lmgym.addresses import split_of
 from lmgym.task import Message, Role, Task
 
-from .families import FAMILIES, operands_at
+from .families import FOUR, problems_in
+from .state import MathState, columns_of
 
 __all__ = ["LARGEST", "ProblemTable", "problem_table"]
 
 LARGEST = 2
 """The difficulty up to which a family is small: at most 8,100 problems."""
 
-Parts = tuple[Fraction, tuple[Message, ...], str, Mapping[str, Any]]
+Parts = tuple[MathState, tuple[Message, ...], str, Mapping[str, Any]]
 """State, messages, gold answer and columns of an opening."""
 
 
@@ -32,7 +32,7 @@ class ProblemTable:
     """All problems of a family at a small difficulty.
 
     Args:
-        family: one of `FAMILIES`.
+        family: one of `FOUR`.
         difficulty: digits, 1 to `LARGEST`.
         instruction: text after each question.
     """
@@ -40,10 +40,10 @@ class ProblemTable:
     def __init__(self, family: str, difficulty: int, instruction: str) -> None:
         """Sort the problems into splits; the parts of each are made when it first comes up."""
         self.family, self.difficulty, self.instruction = family, difficulty, instruction
-        self._kind = FAMILIES[family]
+        self._kind = FOUR[family]
         self._firsts, self._seconds = self._kind.ranges(difficulty)
         pairs = [(a, b) for a in self._firsts for b in self._seconds]
-        splits = [split_of(self._kind.problem(a, b).canonical) for a, b in pairs]
+        splits = [split_of(self._kind.of(a, b).canonical) for a, b in pairs]
         self._splits = np.array([Task.splits.index(split) for split in splits], np.uint8)
         self._parts: list[Parts | None] = [None] * len(pairs)
 
@@ -69,8 +69,12 @@ class ProblemTable:
         """The place of the problem at an index."""
         return int(self._places(seed, np.array([index]))[0])
 
+    def next_of(self, split: str, seed: int, start: int) -> int:
+        """The index of the next problem of a split, from an index on."""
+        return next(problems_in(split, self.family, self.difficulty, seed, start))[0]
+
     def _places(self, seed: int, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        a, b = operands_at(self.family, self.difficulty, seed, indices)
+        a, b = self._kind.operands_at(self.difficulty, seed, indices)
         places: NDArray[np.int64] = (a - self._firsts.start) * len(self._seconds)
         return places + (b - self._seconds.start)
 
@@ -81,11 +85,10 @@ class ProblemTable:
 
     def _make(self, place: int) -> Parts:
         a, b = divmod(place, len(self._seconds))
-        problem = self._kind.problem(self._firsts[a], self._seconds[b])
-        gold = str(problem.answer)
+        problem = self._kind.of(self._firsts[a], self._seconds[b])
+        state = MathState(problem, self.family, self.difficulty)
         messages = (Message(Role.USER, problem.question + self.instruction),)
-        columns = {"question": problem.question, "answer": gold}
-        made: Parts = Fraction(problem.answer), messages, gold, columns
+        made: Parts = state, messages, state.gold, columns_of(state)
         self._parts[place] = made
         return made
 

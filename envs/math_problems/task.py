@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
-from lmgym.verification import verify_number
 
-from .families import (
-    FAMILIES,
-    MAX_DIFFICULTY,
-    Problem,
-    problem_at,
-    problems_in,
-)
+from .families import FAMILIES, FOUR, Problem
+from .generated import EXTRAPOLATION, Address, GeneratedProblems
+from .mixtures import MIXTURES, is_mixture, parse_mixture
 from .problem_files import Row, load_gsm8k, load_problems
 from .problem_table import LARGEST, problem_table
+from .state import MathState, columns_of
 
 __all__ = ["MathArgs", "MathTask"]
 
 _INSTRUCTION = "\nSolve the problem step by step and put the final answer in \\boxed{}."
 _WORTH_ARRAYS = 8
 """Fewer problems are drawn faster one at a time."""
+_MARKS = 4
+"""Ids of an opening that are no bytes of its text, and the one that ends the answer."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +33,37 @@ class MathArgs:
     """Arguments of `lmgym/Math-v0`."""
 
     problems: str = "addition"
-    """Where problems come from: addition, subtraction, multiplication, modular (generated), gsm8k,
-    or a path of a .jsonl file with the columns question and answer."""
+    """Where problems come from: generated families (addition, subtraction, multiplication, modular,
+    division, long_multiplication, expressions, countdown, linear_equations, fractions, gcd,
+    word_problems) or mixtures of them (four, steps, all), with levels and weights, as
+    all/1-4,addition/2*3; gsm8k; or a path of a .jsonl file with the columns question and answer."""
     difficulty: int = 2
-    """Digits of the operands of generated problems, 1 to 9."""
+    """Level of generated problems that name none, 1 to 9: the digits of the operands of addition,
+    subtraction, multiplication and modular; each family has its own meaning."""
     problem_seed: int = 0
     """Which of the endless lists of generated problems to draw from."""
     instruction: str | None = None
     """Text after each question; by default nothing for generated problems, and a request to reason
     and to box the answer for files."""
+    reasoning: bool | None = None
+    """Whether demonstrations of generated problems give the steps; by default the bare answer for
+    addition, subtraction, multiplication and modular, and the steps for all others."""
+    num_problems: int | None = None
+    """How many problems the training split has, the first of it; 1 trains on one example."""
 
 
-class MathTask(Task[Fraction]):
+class MathTask(Task[MathState]):
     r"""Solve a mathematical problem; the answer is verified exactly.
 
     Description:
         One question, one message, one verdict. The answer is the last complete `\boxed{}` of the
         message, which must hold one number (a name before it and a unit behind it are ignored),
         else the message's last number, and counts when it equals the gold answer exactly. Roots,
-        powers and other expressions are not computed. Nothing the agent writes is ever executed.
-        Generated families have an address for each problem, `family/difficulty/seed/index`, that
-        names the same problem in every process.
+        powers and other expressions are not computed, but in `countdown`, whose answer is an
+        expression: the last one of the message that stands behind no equals sign, parsed by a
+        parser of our own. Nothing the agent writes is ever executed. Generated families have an
+        address for each problem, `family/difficulty/seed/index`, that names the same problem in
+        every process. docs/math.md shows each family at each level.
 
     Action space:
         {action_space}
@@ -68,9 +76,11 @@ class MathTask(Task[Fraction]):
         Any other reward source can be plugged in; `reward=None` pays nothing.
 
     Start:
-        A problem drawn uniformly from the split: `train` by default, `validation` and `test`
-        through `reset(options={"split": ...})`. Splits are disjoint by canonical form: `12+34`
-        and `34+12` are one problem. A fixed problem: `reset(options={"task_id": ...})`.
+        A problem drawn from the split, uniformly or, in a mixture, by the weights: `train` by
+        default, the others through `reset(options={"split": ...})`. Splits are disjoint by
+        canonical form: `12+34` and `34+12` are one problem. `extrapolation` holds test problems
+        one level above the highest that is asked for; problems from files have no such split. A
+        fixed problem: `reset(options={"task_id": ...})`.
 
     Episode end:
         Terminated when the agent ends its message, and, unfinished, when the token budget or the
@@ -103,89 +113,109 @@ class MathTask(Task[Fraction]):
         """Load the problems; every gold answer is read here, never while scoring."""
         super().__init__(args)
         self._rows: dict[str, list[Row]] = {}
-        if args.problems in FAMILIES:
-            if args.problem_seed < 0:
-                raise LmgymError(f"problem_seed {args.problem_seed} is negative; use 0 or more")
-            if not 1 <= args.difficulty <= MAX_DIFFICULTY:
-                raise LmgymError(
-                    f"difficulty {args.difficulty} does not exist; {args.problems!r} has the"
-                    f" difficulties 1 to {MAX_DIFFICULTY}, the number of digits"
-                )
+        self._generated: GeneratedProblems | None = None
+        _check(args)
+        if is_mixture(args.problems):
+            components = parse_mixture(args.problems, args.difficulty)
+            self._generated = GeneratedProblems(components, args.problem_seed, args.num_problems)
+            self.splits = (*Task.splits, EXTRAPOLATION)
+            self.has_figures = len(components) > len({c.family for c in components})
         else:
             self._rows = _load(args.problems)
+            self._rows["train"] = self._rows["train"][: args.num_problems]
             self.context, self.max_tokens = 2048, 512
-        self._place = f"{args.problems}/{args.difficulty}/{args.problem_seed}"
         default = _INSTRUCTION if self._rows else ""
         self._instruction = default if args.instruction is None else args.instruction
         self._by_address = {row.address: row for rows in self._rows.values() for row in rows}
+        if self._generated is not None:
+            self.context, self.max_tokens = self._sizes(self._generated)
 
     def reset(
         self, rng: np.random.Generator, *, split: str = "train", task_id: str | None = None
-    ) -> Opening[Fraction]:
+    ) -> Opening[MathState]:
         """Draw a problem from `split`, or open the one that `task_id` addresses."""
         if task_id is not None:
             return self._at(task_id)
-        if self._rows:
-            rows = self._rows_of(split)
-            return self._open_row(rows[int(rng.integers(len(rows)))])
-        index, problem = next(self._problems(split, int(rng.integers(1 << 31))))
-        return self._open_problem(index, problem)
+        if self._generated is not None:
+            return self._open_problem(*self._generated.draw(rng, self.check_split(split)))
+        rows = self._rows_of(split)
+        return self._open_row(rows[int(rng.integers(len(rows)))])
 
     def draw_many(
         self, rng: np.random.Generator, n: int, *, split: str = "train"
-    ) -> Sequence[Opening[Fraction]]:
+    ) -> Sequence[Opening[MathState]]:
         """The problems that `n` calls of `reset` draw."""
-        args = self.args
-        if self._rows or n < _WORTH_ARRAYS or args.difficulty > LARGEST:
+        found = self._table_of(split) if n >= _WORTH_ARRAYS else None
+        if found is None:
             return super().draw_many(rng, n, split=split)
-        table = problem_table(args.problems, args.difficulty, self._instruction)
+        (family, level), own_split = found
+        table = problem_table(family, level, self._instruction)
+        seed = self.args.problem_seed
         starts = rng.integers(1 << 31, size=n)
-        indices, places = table.draw(starts, split, args.problem_seed)
+        indices, places = table.draw(starts, own_split, seed)
         for row in (places < 0).nonzero()[0]:  # one in a few hundred
-            indices[row] = next(self._problems(split, int(indices[row]) + 1))[0]
-            places[row] = table.place_of(args.problem_seed, int(indices[row]))
-        parts, address = table.parts(places.tolist()), f"{self._place}/"
+            indices[row] = table.next_of(own_split, seed, int(indices[row]) + 1)
+            places[row] = table.place_of(seed, int(indices[row]))
+        parts, address = table.parts(places.tolist()), f"{family}/{level}/{seed}/"
         return [
             Opening(state, messages, address + str(index), gold, columns)
             for index, (state, messages, gold, columns) in zip(indices.tolist(), parts, strict=True)
         ]
 
-    def reply(self, state: Fraction, text: str, rng: np.random.Generator) -> Reply[Fraction]:
+    def reply(self, state: MathState, text: str, rng: np.random.Generator) -> Reply[MathState]:
         """Verify the answer; the episode is over."""
         del rng
-        is_correct = verify_number(text, state)
-        return Reply(state, verdict=Verdict.CORRECT if is_correct else Verdict.INCORRECT)
+        after = state.answered(text)
+        return Reply(after, verdict=Verdict.CORRECT if after.is_correct else Verdict.INCORRECT)
 
     def reply_many(
-        self, states: Sequence[Fraction], texts: Sequence[str], rngs: Sequence[np.random.Generator]
-    ) -> list[Reply[Fraction]]:
+        self, states: Sequence[MathState], texts: Sequence[str], rngs: Sequence[np.random.Generator]
+    ) -> list[Reply[MathState]]:
         """Verify a batch of answers."""
         del rngs
         right, wrong = Verdict.CORRECT, Verdict.INCORRECT
-        pairs = zip(states, texts, strict=True)
-        return [Reply(gold, (), right if verify_number(t, gold) else wrong) for gold, t in pairs]
+        ends = [state.answered(text) for state, text in zip(states, texts, strict=True)]
+        return [Reply(end, (), right if end.is_correct else wrong) for end in ends]
 
     def task_ids(self, split: str, limit: int) -> list[str]:
         """The first problems of `split` that differ in their canonical form."""
-        if self._rows:
-            return [row.address for row in self._rows_of(split)[:limit]]
-        seen: dict[str, int] = {}
-        repeats = 0  # in a row: a small family is exhausted
-        for index, problem in self._problems(split):
-            if len(seen) == limit or repeats > 10 * len(seen) + 1000:
-                break
-            repeats = repeats + 1 if problem.canonical in seen else 0
-            seen.setdefault(problem.canonical, index)
-        return [self._address(index) for index in seen.values()]
+        if self._generated is not None:
+            return list(map(str, self._generated.first(self.check_split(split), limit)))
+        return [row.address for row in self._rows_of(split)[:limit]]
 
-    def demonstrate(self, state: Fraction) -> str:
-        """The gold answer."""
-        return str(state)
+    def demonstrate(self, state: MathState) -> str:
+        """The steps and the answer, or the bare answer, see `MathArgs.reasoning`."""
+        return state.demonstration(self.args.reasoning)
 
-    def _problems(self, split: str, start: int = 0) -> Iterator[tuple[int, Problem]]:
-        args = self.args
-        self.check_split(split)
-        return problems_in(split, args.problems, args.difficulty, args.problem_seed, start)
+    def figures(self, journeys: Sequence[Sequence[MathState]]) -> dict[str, float]:
+        """Success on each family and level of a mixture, in its order."""
+        ends = [states[-1] for states in journeys]
+        n = Counter(end.stratum for end in ends)
+        solved = Counter(end.stratum for end in ends if end.is_correct)
+        return {f"success {stratum}": solved[stratum] / n[stratum] for stratum in n}
+
+    def _sizes(self, generated: GeneratedProblems) -> tuple[int, int]:
+        """Context and budget that every demonstration of every split fits in."""
+        question = answer = 0
+        for split in self.splits:
+            for family, level, _ in generated.parts_of(split)[0]:
+                room, kind = FAMILIES[family].room(level), FAMILIES[family]
+                reasons = self.args.reasoning
+                shows = kind.shows_steps if reasons is None else reasons
+                question = max(question, room.question)
+                answer = max(answer, room.solution if shows else room.answer)
+        question += len(self._instruction.encode())
+        max_tokens = max(Task.max_tokens, _rounded(answer + 1, 16))
+        return max(Task.context, _rounded(question + _MARKS + max_tokens, 32)), max_tokens
+
+    def _table_of(self, split: str) -> tuple[tuple[str, int], str] | None:
+        """Family, level and own split of the table that a split is drawn from, if there is one."""
+        if self._generated is None or (split == "train" and self._generated.n_train is not None):
+            return None
+        components, own_split = self._generated.parts_of(self.check_split(split))
+        family, level, _ = components[0]
+        has_table = len(components) == 1 and family in FOUR and level <= LARGEST
+        return ((family, level), own_split) if has_table else None
 
     def _rows_of(self, split: str) -> list[Row]:
         rows = self._rows[self.check_split(split)]
@@ -196,39 +226,36 @@ class MathTask(Task[Fraction]):
             )
         return rows
 
-    def _at(self, task_id: str) -> Opening[Fraction]:
-        if self._rows:
+    def _at(self, task_id: str) -> Opening[MathState]:
+        if self._generated is None:
             if task_id not in self._by_address:
                 raise self.bad_task_id(task_id, "file/row")
             return self._open_row(self._by_address[task_id])
-        family, _, numbers = task_id.partition("/")
-        parts = numbers.split("/")
-        is_address = family == self.args.problems and len(parts) == 3
-        if not (is_address and all(part.isdecimal() and len(part) < 20 for part in parts)):
-            raise self.bad_task_id(task_id, "family/difficulty/seed/index")
-        difficulty, seed, index = map(int, parts)
-        if (difficulty, seed) != (self.args.difficulty, self.args.problem_seed):
-            raise self.bad_task_id(task_id, f"family/{self.args.difficulty}/seed/index")
-        return self._open_problem(index, problem_at(family, difficulty, seed, index))
+        address = Address.parse(task_id)
+        if address is None or not self._generated.has(address):
+            raise self.bad_task_id(task_id, "family/difficulty/seed/index, of those asked for")
+        return self._open_problem(address, address.problem())
 
-    def _address(self, index: int) -> str:
-        return f"{self._place}/{index}"
+    def _open_problem(self, address: Address, problem: Problem) -> Opening[MathState]:
+        state = MathState(problem, address.family, address.level)
+        messages = (Message(Role.USER, problem.question + self._instruction),)
+        return Opening(state, messages, str(address), state.gold, columns_of(state))
 
-    def _open_problem(self, index: int, problem: Problem) -> Opening[Fraction]:
-        gold = str(problem.answer)
-        return self._opening(
-            problem.question, Fraction(problem.answer), self._address(index), gold, gold
+    def _open_row(self, row: Row) -> Opening[MathState]:
+        state = MathState(Problem(row.question, row.gold, row.canonical))
+        messages = (Message(Role.USER, row.question + self._instruction),)
+        columns = {"question": row.question, "answer": row.answer}
+        return Opening(state, messages, row.address, str(row.gold), columns)
+
+
+def _check(args: MathArgs) -> None:
+    """Raise for numbers that are out of range."""
+    if args.problem_seed < 0:
+        raise LmgymError(f"problem_seed {args.problem_seed} is negative; use 0 or more")
+    if args.num_problems is not None and args.num_problems < 1:
+        raise LmgymError(
+            f"num_problems {args.num_problems} is no number of problems; use 1 or more"
         )
-
-    def _open_row(self, row: Row) -> Opening[Fraction]:
-        return self._opening(row.question, row.gold, row.address, str(row.gold), row.answer)
-
-    def _opening(
-        self, question: str, state: Fraction, task_id: str, gold: str, answer: str
-    ) -> Opening[Fraction]:
-        messages = (Message(Role.USER, question + self._instruction),)
-        columns = {"question": question, "answer": answer}
-        return Opening(state, messages, task_id, gold, columns)
 
 
 def _load(problems: str) -> dict[str, list[Row]]:
@@ -239,4 +266,10 @@ def _load(problems: str) -> dict[str, list[Row]]:
         return load_problems(path)
     if path.suffix or "/" in problems:
         raise LmgymError(f"there is no file {problems!r} to read problems from")
-    raise unknown("problems", problems, [*FAMILIES, "gsm8k"], "or the path of a .jsonl file")
+    known = [*FAMILIES, *MIXTURES, "gsm8k"]
+    raise unknown("problems", problems, known, "or the path of a .jsonl file")
+
+
+def _rounded(number: int, step: int) -> int:
+    """The next multiple of `step`."""
+    return -(-number // step) * step

@@ -7,6 +7,13 @@ name its number (``x = 5``) and give it a unit, which is ignored, as a percent s
 powers, products, sums, variables and repeating decimals are no answers. A gold has no unit.
 """
 
-from lmgym.verification.answers import last_number, parse_gold, parse_number, verify_number
+from lmgym.verification.answers import (
+    last_box,
+    last_number,
+    parse_gold,
+    parse_number,
+    verify_number,
+)
+from lmgym.verification.arithmetic import evaluate
 
-__all__ = ["last_number", "parse_gold", "parse_number", "verify_number"]
+__all__ = ["evaluate", "last_box", "last_number", "parse_gold", "parse_number", "verify_number"]

@@ -8,7 +8,7 @@ from string import ascii_letters
 
 from lmgym.errors import LmgymError
 
-__all__ = ["last_number", "parse_gold", "parse_number", "verify_number"]
+__all__ = ["last_box", "last_number", "parse_gold", "parse_number", "verify_number"]
 
 _DIGIT = re.compile(r"[0-9]")
 _MAX_DIGITS = 400
@@ -59,7 +59,7 @@ _BARE_UNIT = re.compile(
 )
 
 
-def verify_number(response: str, gold: Fraction) -> bool:
+def verify_number(response: str, gold: Fraction | int) -> bool:
     r"""Whether the answer of `response` equals `gold` exactly.
 
     Example:
@@ -83,7 +83,7 @@ def last_number(response: str) -> Fraction | None:
         return Fraction(int(response))  # what most answers are, at a tenth of the cost
     if _DIGIT.search(response) is None:
         return None
-    boxed = _last_box(response)
+    boxed = last_box(response)
     if boxed is not None:
         return _boxed_number(boxed)
     value = _one_number(text := _plain(response))
@@ -117,7 +117,7 @@ def parse_gold(text: str) -> Fraction:
         LmgymError: where it is not one number alone; a unit or a percent sign is refused.
     """
     answer = text.rpartition("####")[2].strip()
-    boxed = _last_box(answer)
+    boxed = last_box(answer)
     value = _one_number(_plain(answer if boxed is None else _respaced(boxed)))
     if value is None:
         raise LmgymError(
@@ -222,8 +222,8 @@ def _trimmed(match: re.Match[str], text: str) -> str:
     return run[1:] if run[:1] in ("-", "+") and is_operator else run
 
 
-def _last_box(text: str) -> str | None:
-    """The content of the complete box that opens last, or None; one pass over the braces."""
+def last_box(text: str) -> str | None:
+    r"""The content of the complete ``\boxed{...}`` that opens last, or None; one pass over it."""
     if _BOX not in text:
         return None
     opened: list[int] = []  # where the content of a box begins; -1 for any other brace
