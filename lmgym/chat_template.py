@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lmgym.errors import LmgymError
 from lmgym.task import Message, Role
+from lmgym.tools import ToolSchema, declared
 
-__all__ = ["PLACEHOLDER", "ChatTemplate"]
+__all__ = ["PLACEHOLDER", "PROBE", "ChatTemplate"]
 
 PLACEHOLDER = "\ue000{}\ue001"
 """Stands for a message's content while a chat template is rendered (private-use characters)."""
+PROBE = ToolSchema("probe", "Stands for the tools of a conversation that goes on.")
 
 
 class ChatTemplate:
@@ -34,15 +37,48 @@ class ChatTemplate:
         added = (token.content for token in tokenizer.added_tokens_decoder.values())
         texts = sorted(filter(str.strip, added), key=len, reverse=True)
         self._added = re.compile("|".join(map(re.escape, texts)) or "(?!)")
-        self._layouts: dict[tuple[Role, ...], _Layout] = {}
+        self._layouts: dict[tuple[tuple[Role, tuple[ToolSchema, ...]], ...], _Layout] = {}
 
     def render(self, messages: Sequence[Message], *, opens_turn: bool) -> str:
         """The text of a conversation, with or without the agent's next header."""
         dialogue = [message.as_dict() for message in messages]
+        tools = [tool.as_dict() for tool in declared(messages)]
         text: str = self._tokenizer.apply_chat_template(
-            dialogue, tokenize=False, add_generation_prompt=opens_turn
+            dialogue, tools=tools or None, tokenize=False, add_generation_prompt=opens_turn
         )
         return text
+
+    @cached_property
+    def writes_tools(self) -> bool:
+        """Whether the template has a place for the schemas of tools."""
+        name = PLACEHOLDER.format("tool")
+        return name in self._tried([Message(Role.USER, "?", (ToolSchema(name, "Does it."),))])
+
+    @cached_property
+    def takes_system(self) -> bool:
+        """Whether the template takes a system message."""
+        said = Message(Role.SYSTEM, PLACEHOLDER.format("system"))
+        return said.content in self._tried([said, Message(Role.USER, "?")])
+
+    @cached_property
+    def takes_results(self) -> bool:
+        """Whether the template has a form for messages of tools, another than for the agent's."""
+        tools = (PROBE,) if self.writes_tools else ()
+        asked = [Message(Role.USER, "?", tools), Message(Role.ASSISTANT, "!")]
+        content = PLACEHOLDER.format("result")
+        result, own = (
+            self._tried([*asked, Message(role, content)]) for role in (Role.TOOL, Role.ASSISTANT)
+        )
+        return content in result and result != own
+
+    def _tried(self, dialogue: Sequence[Message]) -> str:
+        """The text of a conversation; empty where the template refuses it."""
+        from jinja2 import TemplateError
+
+        try:
+            return self.render(dialogue, opens_turn=True)
+        except TemplateError:
+            return ""
 
     def whole(self, dialogue: Sequence[Message]) -> str:
         """The text of a conversation and the agent's next header.
@@ -62,7 +98,7 @@ class ChatTemplate:
 
     def turns(self, dialogue: Sequence[Message], whole: str) -> tuple[list[int], list[Role]]:
         """Where in `whole` each turn ends, and who speaks it; one speaker more, the agent."""
-        layout = self._layout(tuple(message.role for message in dialogue))
+        layout = self._layout(dialogue)
         ends: list[int] = []
         speakers: list[Role] = []
         if layout.order:
@@ -75,7 +111,7 @@ class ChatTemplate:
 
     def plain_marker(self) -> str | None:
         """A mark of turns that holds no added token, so that a message may spell it; else None."""
-        layout = self._layout((Role.USER,))
+        layout = self._layout(_stand_ins((Role.USER,)))
         mark = layout.gaps[-1]  # ends a user's turn and begins the agent's
         if not self._added.search(mark):
             return mark.strip()
@@ -93,14 +129,19 @@ class ChatTemplate:
             return len(gap)
         return len(prompt) if self._added.sub("", prompt).strip() else 0
 
-    def _layout(self, roles: tuple[Role, ...]) -> _Layout:
+    def _layout(self, messages: Sequence[Message]) -> _Layout:
         """What the template writes around messages of these roles, and the agent's header."""
-        if roles not in self._layouts:
-            self._layouts[roles] = self._new_layout(roles)
-        return self._layouts[roles]
+        key = tuple((message.role, message.tools) for message in messages)
+        if key not in self._layouts:
+            self._layouts[key] = self._new_layout(messages)
+        return self._layouts[key]
 
-    def _new_layout(self, roles: tuple[Role, ...]) -> _Layout:
-        dialogue = _stand_ins(roles)
+    def _new_layout(self, messages: Sequence[Message]) -> _Layout:
+        roles = [message.role for message in messages]
+        dialogue = [
+            stand_in._replace(tools=message.tools)
+            for stand_in, message in zip(_stand_ins(roles), messages, strict=True)
+        ]
         whole = self.whole(dialogue)
         places = [(whole.find(message.content), index) for index, message in enumerate(dialogue)]
         found = sorted(place for place in places if place[0] >= 0)  # some messages are left out

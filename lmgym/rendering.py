@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lmgym.chat_template import PLACEHOLDER, ChatTemplate
+from lmgym.chat_template import PLACEHOLDER, PROBE, ChatTemplate
 from lmgym.errors import LmgymError
 from lmgym.task import ROLE_IDS, Message, Role
+from lmgym.tools import declared, instructions
 
 __all__ = ["ByteRenderer", "ChatRenderer", "Rendered", "Renderer"]
 
@@ -72,7 +73,8 @@ _SPECIALS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<
 class ByteRenderer:
     """The embedded tokenizer: one id a byte of UTF-8, and six special ids.
 
-    Lossless for any text and for any ids, so that one small vocabulary serves every world.
+    Lossless for any text and for any ids, so that one small vocabulary serves every world. Schemas
+    of tools are not written: who reads bytes is trained on the tools, and prompts stay short.
 
     Example:
         >>> renderer = ByteRenderer()
@@ -138,6 +140,11 @@ class ChatRenderer:
     marks turns with plain text, as Llama 2's `[INST]`, no tokenization can tell a spelled marker
     from a real one; construction warns of it.
 
+    Schemas of tools and what tools say go where the template has a place for them. Where it has
+    none, a system message says how tools are called (at the head of the first message, where the
+    template takes no system message), and results come as the user's, between `<tool_response>`
+    tags.
+
     Args:
         tokenizer: a fast tokenizer with a chat template.
         name: where it came from.
@@ -190,14 +197,29 @@ class ChatRenderer:
 
     def open(self, messages: Sequence[Message]) -> Rendered:
         """The opening, with the header of the agent's first turn."""
-        return self._rendered([], messages)
+        return self._rendered([], self._with_tools(messages))
 
     def append(self, last_id: int, messages: Sequence[Message]) -> Rendered:
         """What follows the agent's turn: its close, the messages, the agent's next header."""
-        said = [Message(Role.USER, "?"), Message(Role.ASSISTANT, PLACEHOLDER.format("agent"))]
-        ids, roles = self._rendered(said, messages)
+        has_results = any(message.role is Role.TOOL for message in messages)
+        tools = (PROBE,) if has_results and self._template.writes_tools else ()
+        asked, said = Message(Role.USER, "?", tools), PLACEHOLDER.format("agent")
+        ids, roles = self._rendered([asked, Message(Role.ASSISTANT, said)], messages)
         close = self._length_of_close(ids) if last_id in self.end_ids else 0
         return ids[close:], roles[close:]
+
+    def _with_tools(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages with their tools where the template looks for them, or told in words."""
+        tools = declared(messages)
+        if not tools:
+            return messages
+        first, *others = (message._replace(tools=()) for message in messages)
+        if self._template.writes_tools:
+            return [first._replace(tools=tools), *others]
+        told = instructions(tools)
+        if first.role is Role.SYSTEM or not self._template.takes_system:
+            return [first._replace(content=f"{told}\n\n{first.content}"), *others]
+        return [Message(Role.SYSTEM, told), first, *others]
 
     def _without_delimiters(self, text: str) -> list[str]:
         """Pieces of `text`, cut so that none holds a delimiter that is not split by itself."""
@@ -219,6 +241,8 @@ class ChatRenderer:
 
     def _rendered(self, before: list[Message], messages: Sequence[Message]) -> Rendered:
         """Ids and roles of what the template writes for `messages` after `before`."""
+        if not self._template.takes_results:
+            messages = _told_by_user(messages)
         safe, hidden = self._hide_special_texts(messages)
         dialogue = [*before, *safe]
         whole = self._template.whole(dialogue)
@@ -258,7 +282,7 @@ class ChatRenderer:
             if any(text in message.content for text in self._unsafe_texts):
                 placeholder = PLACEHOLDER.format(index)
                 hidden[placeholder] = message.content
-                message = Message(message.role, placeholder)
+                message = message._replace(content=placeholder)
             safe.append(message)
         return safe, hidden
 
@@ -276,6 +300,8 @@ class ChatRenderer:
     def _delimiters_in_disguise(self) -> re.Pattern[str] | None:
         """Matches the template's delimiters that the tokenizer does not declare as special."""
         dialogue = [Message(Role.USER, "?"), Message(Role.ASSISTANT, "!")]
+        if self._template.takes_results:
+            dialogue.append(Message(Role.TOOL, "."))
         written = self._template.render(dialogue, opens_turn=True)
         added = self.tokenizer.added_tokens_decoder.values()
         texts = [t.content for t in added if not t.special and t.content in written]
@@ -288,3 +314,17 @@ class ChatRenderer:
         tail = self._template.render(dialogue, opens_turn=False).rpartition(said)[2].lstrip()
         ids: list[int] = self.tokenizer(tail, add_special_tokens=False)["input_ids"]
         return ids[0] if ids and ids[0] in self.tokenizer.added_tokens_decoder else None
+
+
+def _told_by_user(messages: Sequence[Message]) -> list[Message]:
+    """What tools say as the user's words, since the template has no form for it."""
+    told: list[Message] = []
+    for message in messages:
+        if message.role is not Role.TOOL:
+            told.append(message)
+            continue
+        content = f"<tool_response>\n{message.content}\n</tool_response>"
+        if told and told[-1].role is Role.USER:  # templates refuse two in a row
+            content = f"{told.pop().content}\n{content}"
+        told.append(Message(Role.USER, content))
+    return told

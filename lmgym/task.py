@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lmgym.errors import LmgymError, unknown
 
 if TYPE_CHECKING:
+    from lmgym.tools import ToolSchema
     from lmgym.transcript import Transcript
 
 __all__ = ["Message", "NoArgs", "Opening", "Reply", "Role", "Task", "Verdict"]
@@ -50,10 +51,15 @@ class Verdict(StrEnum):
 
 
 class Message(NamedTuple):
-    """One message of a conversation, as text."""
+    """One message of a conversation, as text.
+
+    Attributes:
+        tools: what the agent may call from here on; the first message of an opening declares them.
+    """
 
     role: Role
     content: str
+    tools: tuple[ToolSchema, ...] = ()
 
     def as_dict(self) -> dict[str, str]:
         """The message in the form that chat templates and endpoints take."""
@@ -118,7 +124,10 @@ class Task(ABC, Generic[S]):
             needs it; an instance may say otherwise.
         n_features: numbers that tell of a state at level "choice" (`features`); 0 where an encoder
             of the text does.
-        has_figures: whether evaluations tell further figures of its episodes (`figures`).
+        has_figures: whether evaluations tell further figures of its episodes (`figures`); an
+            instance may say otherwise.
+        splits: "train", "validation", "test" and more where a world has them; an instance may say
+            otherwise.
         restarts_context: whether each reply starts the context again: it says all that the agent
             needs, and what came before is put away as a segment of its own. `context` is then what
             the longest reply and the answer to it need, `max_tokens` is still of the whole
@@ -137,11 +146,11 @@ class Task(ABC, Generic[S]):
     has_gold_reward: bool = False
     choices: tuple[str, ...] = ()
     n_features: int = 0
-    has_figures: ClassVar[bool] = False
+    has_figures: bool = False
     restarts_context: bool = False
     render_modes: tuple[str, ...] = ("ansi",)
     render_hint: str = ""
-    splits: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
+    splits: tuple[str, ...] = ("train", "validation", "test")
     context: int = 128
     max_tokens: int = 16
     max_turns: int = 1

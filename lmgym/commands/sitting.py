@@ -13,6 +13,7 @@ from rich.text import Text
 from lmgym.episode import Episode
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.task import Message, Role, Verdict
+from lmgym.tools import declared, usage
 from lmgym.training.progress import visible
 from lmgym.transcript import Transcript, with_gold_rewards
 
@@ -83,6 +84,8 @@ class Sitting:
         for message in messages:
             speaker = "" if message.role is Role.USER else f"{message.role}: "
             self.print(speaker + visible_lines(message.content))
+        for tool in declared(messages):
+            self.print(f"{tool.description} ({usage(tool)})", "dim")
 
     def tell_answer(self) -> None:
         """What happened after the player's message, besides what it reads next."""

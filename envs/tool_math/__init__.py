@@ -1,0 +1,1 @@
+"""`lmgym/ToolMath-v0`: arithmetic with a calculator that the agent may call."""
