@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lmgym.errors import LmgymError
+from lmgym.policies.merging import base_of
 from lmgym.policies.sampling import left_padded
 
 __all__ = ["CachedDecoder", "accepted"]
@@ -35,7 +36,7 @@ class CachedDecoder:
         takes = accepted(model)
         self.model = model
         self.pad_id = pad_id
-        self.device: torch.device = model.device
+        self.device: torch.device = base_of(model).device
         self.takes = takes
         self.cache_name = next((name for name in _CACHES if name in takes), None)
         self.drops_rows = False
@@ -102,8 +103,7 @@ class CachedDecoder:
 
 def accepted(model: Any) -> frozenset[str]:
     """The parameters of a model's forward; of the wrapped model's, where an adapter wraps it."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return frozenset(inspect.signature(base.forward).parameters)
+    return frozenset(inspect.signature(base_of(model).forward).parameters)
 
 
 def _selects_rows(cache: Any) -> bool:

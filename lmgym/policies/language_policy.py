@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +9,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from lmgym.errors import LmgymError
-from lmgym.policies.byte_tokenizer import byte_tokenizer
-from lmgym.policies.cached import CachedDecoder, accepted
+from lmgym.policies.cached import CachedDecoder
 from lmgym.policies.llama import LlamaDecoder, supports
-from lmgym.policies.quiet import no_progress_bars
-from lmgym.policies.sampling import Drawing, batches, generate
+from lmgym.policies.merging import base_of
+from lmgym.policies.packing import can_pack, pack_rows
+from lmgym.policies.sampling import Decoder, Drawing, batches, generate
+from lmgym.policies.saving import save_model
+from lmgym.policies.scoring import Scorer, check_checkpointing
 from lmgym.rendering import Renderer
 
 __all__ = ["LanguagePolicy", "Samples"]
-
-_SCORED_AT_ONCE = 2**24
-"""How many logits are brought to fp32 at a time: 64 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +47,12 @@ class LanguagePolicy:
     Args:
         model: any `AutoModelForCausalLM` of transformers.
         renderer: turns messages into the model's ids.
+        autocast: the type that matrices are multiplied in, where it is not that of the weights:
+            bfloat16 halves the time of large models whose weights stay in float32.
 
     Attributes:
         version: how often a learner has changed the weights; the learner counts it up.
+        source: where the weights came from.
 
     Example:
         >>> from transformers import LlamaConfig, LlamaForCausalLM
@@ -68,7 +65,13 @@ class LanguagePolicy:
         (3, True)
     """
 
-    def __init__(self, model: Any, renderer: Renderer) -> None:
+    def __init__(
+        self,
+        model: Any,
+        renderer: Renderer,
+        *,
+        autocast: torch.dtype | None = None,
+    ) -> None:
         """Put the model into evaluation mode."""
         width = model.get_input_embeddings().weight.shape[0]
         # Large models carry a few unused ids; the byte renderer has no text for any.
@@ -80,18 +83,27 @@ class LanguagePolicy:
             )
         self.model = model.eval()
         self.renderer = renderer
+        self.autocast = autocast
+        self._recomputes = False
         self.version = 0
+        self.source = str(getattr(model.config, "_name_or_path", "") or type(model).__name__)
+        self._scorer: Scorer | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        device: torch.device = self.model.device
+        device: torch.device = base_of(self.model).device
         return device
 
     @property
     def n_parameters(self) -> int:
         """How many numbers the model has; shared ones count once."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def n_trainable(self) -> int:
+        """How many of them are trained: of a policy with an adapter, those of the adapter."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
     @property
     def context(self) -> int | None:
@@ -131,16 +143,23 @@ class LanguagePolicy:
         drawing = Drawing(temperature, greedy, generator, self.renderer.vocab_size)
         ids: list[list[int]] = [[] for _ in range(n * len(prompts))]
         logprobs: list[list[float]] = [[] for _ in ids]
-        make_decoder = LlamaDecoder if supports(self.model) else CachedDecoder
-        for indices in batches(prompts, reads_ragged=make_decoder.pads_for(self.model)):
+        is_fast = supports(self.model)
+        reads_ragged = is_fast or CachedDecoder.pads_for(self.model)
+        for indices in batches(prompts, reads_ragged=reads_ragged):
             rows = [index * n + copy for index in indices for copy in range(n)]
-            drawn = generate(
-                make_decoder(self.model, self.renderer.pad_id),
-                [prompts[row // n] for row in rows],
-                [budgets[row // n] for row in rows],
-                self.renderer.end_ids,
-                drawing,
-            )
+            decoder: Decoder
+            if is_fast:
+                decoder = LlamaDecoder(self.model, self.renderer.pad_id, self.autocast)
+            else:
+                decoder = CachedDecoder(self.model, self.renderer.pad_id)
+            with self._autocasting(not is_fast):
+                drawn = generate(
+                    decoder,
+                    [prompts[row // n] for row in rows],
+                    [budgets[row // n] for row in rows],
+                    self.renderer.end_ids,
+                    drawing,
+                )
             for row, row_ids, row_logprobs in zip(rows, *drawn, strict=True):
                 ids[row], logprobs[row] = row_ids, row_logprobs
         return Samples(ids, logprobs, self.version)
@@ -150,8 +169,8 @@ class LanguagePolicy:
     ) -> Tensor:
         """Log-probabilities of `ids[:, 1:]`, each given the ids before it.
 
-        Beside the model's own logits, which stay for the gradient, the vocabulary is held in fp32
-        for a bounded number of positions at a time; the gradient computes it again.
+        For a wide vocabulary the logits of a bounded number of positions are held at a time, and
+        computed again for the gradient. The log-softmax is in fp32 whatever the model's type.
 
         Args:
             ids: shape (B, T).
@@ -164,49 +183,74 @@ class LanguagePolicy:
             Shape (B, T - 1), fp32, with gradient; 0 where an id or the one before it is padding,
             and before `first`.
         """
-        self._leave_training_mode()
+        with self._autocasting():
+            return self._ready_scorer().score(
+                ids.to(self.device),
+                attention_mask.to(self.device),
+                temperature,
+                first,
+                recompute=self._recomputes,
+            )
+
+    def packed_logprobs(
+        self, ids: Tensor, attention_mask: Tensor, loss_mask: Tensor, temperature: float = 1.0
+    ) -> Tensor | None:
+        """As `token_logprobs`, with what several rows begin with computed once.
+
+        Args:
+            ids: shape (B, T), padded on the right.
+            attention_mask: 1 for ids, 0 for padding, shape (B, T).
+            loss_mask: 1 for the ids that are scored, shape (B, T).
+            temperature: logits are divided by it.
+
+        Returns:
+            Shape (B, T - 1), fp32, with gradient; 0 where the loss mask is 0. None where the model
+            cannot read packed rows, or where that would save little.
+        """
+        if not can_pack(self.model):
+            return None
         ids, mask = ids.to(self.device), attention_mask.to(self.device)
-        kept = ids.shape[1] - first + 1
-        inputs = {
-            "attention_mask": mask,
-            "position_ids": (mask.cumsum(1) - 1).clamp_(min=0),
-            "use_cache": False,
-            "logits_to_keep": kept,
-        }
-        takes = accepted(self.model)
-        out = self.model(ids, **{name: inputs[name] for name in takes & inputs.keys()})
-        logits = out.logits[:, -kept:-1, : self.renderer.vocab_size]
-        taken = _selected_logprobs(logits, ids[:, first:], temperature)  # (B, T - first)
-        taken = torch.nn.functional.pad(taken, (first - 1, 0))
-        return taken.masked_fill((mask[:, 1:] * mask[:, :-1]) == 0, 0.0)
+        pack = pack_rows(ids, mask, loss_mask, self.renderer.pad_id)
+        if pack is None:
+            return None
+        with self._autocasting():
+            return self._ready_scorer().score_pack(pack, temperature, recompute=self._recomputes)
+
+    def _ready_scorer(self) -> Scorer:
+        """The scorer of the model as it is, in evaluation mode."""
+        self._leave_training_mode()
+        if self._scorer is None or self._scorer.model is not self.model:
+            self._scorer = Scorer(self.model, self.renderer.vocab_size)
+        return self._scorer
+
+    def recompute_layers(self, wanted: bool = True) -> None:
+        """Compute each layer a second time for the gradient, in place of keeping what it computed.
+
+        Known as gradient checkpointing: it saves most of the memory of training, and takes about a
+        third more time.
+
+        Raises:
+            LmgymError: where the model has no layers that can be computed again.
+        """
+        if wanted:
+            check_checkpointing(self.model)
+        self._recomputes = wanted
 
     def save(self, directory: str | Path) -> None:
         """Write a directory that `AutoModelForCausalLM` and `AutoTokenizer` open.
 
+        Of a policy with an adapter it holds the model with the adapter merged into it, in the type
+        of the model's weights, and the adapter itself in the folder `adapter`, as peft reads it.
+
         It is written beside its place and moved there at the end, so that the weights in a
         directory of this name are complete or as they were. Other files in it stay.
         """
-        target = Path(directory).resolve()  # a link stays a link to what is written
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() and _old(target).exists():  # a save was cut off between two moves
-            os.rename(_old(target), target)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent:
-            new = Path(parent) / "new"
-            self._write(new)
-            if target.exists():
-                _carry_over(target, new)
-            _put_in_place(new, target)
+        save_model(self.model, self.renderer, self.source, Path(directory))
 
-    def _write(self, directory: Path) -> None:
-        with no_progress_bars():
-            self.model.save_pretrained(directory)
-        generation = copy.deepcopy(self.model.generation_config)
-        generation.pad_token_id = self.renderer.pad_id
-        generation.eos_token_id = sorted(self.renderer.end_ids)
-        generation.save_pretrained(directory)
-        tokenizer = getattr(self.renderer, "tokenizer", None) or byte_tokenizer()
-        # One file less, which no packaging rule can drop: the template goes into the config.
-        tokenizer.save_pretrained(directory, save_jinja_files=False)
+    def _autocasting(self, wanted: bool = True) -> torch.autocast:
+        return torch.autocast(
+            self.device.type, self.autocast, enabled=wanted and self.autocast is not None
+        )
 
     def _leave_training_mode(self) -> None:
         if self.model.training:
@@ -247,73 +291,3 @@ class LanguagePolicy:
                 f"prompt {index} has {len(prompt)} ids and may draw {budget}, but the model has"
                 f" {context} positions; shorten the prompt or lower max_tokens"
             )
-
-
-def _selected_logprobs(logits: Tensor, ids: Tensor, temperature: float) -> Tensor:
-    """Log-probabilities of `ids`, shape (B, T), under `logits`, shape (B, T, V), in fp32."""
-    if logits.numel() <= _SCORED_AT_ONCE:
-        return _selected_block(logits, ids, temperature)
-    B, T, V = logits.shape
-    n_rows = min(B, max(1, _SCORED_AT_ONCE // V))
-    n_columns = min(T, max(1, _SCORED_AT_ONCE // (n_rows * V)))
-    rows = []
-    # `split` and not slices: its gradient is put together once.
-    for some_logits, some_ids in zip(
-        torch.split(logits, n_rows), torch.split(ids, n_rows), strict=True
-    ):
-        blocks = zip(
-            torch.split(some_logits, n_columns, 1),
-            torch.split(some_ids, n_columns, 1),
-            strict=True,
-        )
-        taken = [
-            checkpoint(
-                _selected_block, *block, temperature, use_reentrant=False, preserve_rng_state=False
-            )
-            for block in blocks
-        ]
-        rows.append(torch.cat(taken, 1))
-    return torch.cat(rows)
-
-
-def _selected_block(logits: Tensor, ids: Tensor, temperature: float) -> Tensor:
-    logprobs = (logits.float() / temperature).log_softmax(-1)
-    return logprobs.gather(2, ids[:, :, None]).squeeze(2)
-
-
-_MODEL_FILES = ("model", "tokenizer", "chat_template", "special_tokens_map")
-
-
-def _carry_over(old: Path, new: Path) -> None:
-    """Give `new` the files of `old` that it lacks, those of the old model excepted.
-
-    Linked, not copied: a log that is being written goes on.
-    """
-    for path in old.rglob("*"):
-        place = new / path.relative_to(old)
-        if path.is_file() and not place.exists() and not path.name.startswith(_MODEL_FILES):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(path, place)
-            except OSError:  # a file system without hard links
-                shutil.copy2(path, place)
-
-
-def _put_in_place(new: Path, target: Path) -> None:
-    """Move `new` to `target`; the old directory goes only once the new one stands."""
-    if not target.exists():
-        os.rename(new, target)
-        return
-    old = _old(target)
-    shutil.rmtree(old, ignore_errors=True)
-    os.rename(target, old)
-    try:
-        os.rename(new, target)
-    except BaseException:
-        os.rename(old, target)
-        raise
-    shutil.rmtree(old)
-
-
-def _old(target: Path) -> Path:
-    return target.with_name(f".{target.name}.old")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import json
 import re
 import struct
 import textwrap
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from lmgym.policies.language_policy import LanguagePolicy
 
-__all__ = ["load_policy", "load_renderer"]
+__all__ = ["check_device", "check_peft", "load_policy", "load_renderer"]
 
 _EMBEDDED = Path(__file__).parent / "embedded"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -52,7 +53,8 @@ def load_renderer(name: str | Path | None = None) -> Renderer:
     """
     if name is None or str(name) in ("byte", "embedded"):
         return ByteRenderer()
-    source = _find(name)
+    adapter = _adapter_in(name)
+    source = _find(name if adapter is None else _base_of(adapter))
     return _renderer(source, lambda: _end_ids(_generation_config(source)))
 
 
@@ -66,15 +68,46 @@ def load_policy(
             config.json and model.safetensors, FILE.gguf, or a hub id (owner/model).
         device: where the weights go, such as "cpu" or "cuda".
         dtype: of the weights; "auto" is float32, in which a learner can make small steps.
+
+    A directory with adapter_config.json and no config.json is an adapter of peft: the model that it
+    names is loaded, and the adapter put on it, in float32.
     """
-    place = _check_device(device)
+    check_device(device)
+    _check_dtype(dtype)
+    adapter = _adapter_in(name)
+    if adapter is not None:
+        return _load_adapted(adapter, device, dtype)
     source = _find(_EMBEDDED if name is None or name == "embedded" else name)
     model = _load_model(source, _check_dtype(dtype))
 
     from lmgym.policies.language_policy import LanguagePolicy
 
     renderer = _renderer(source, lambda: _end_ids(model.generation_config))
-    return LanguagePolicy(model.to(place), renderer)
+    policy = LanguagePolicy(model.to(check_device(device)), renderer)
+    policy.source = _lasting_name(name)
+    return policy
+
+
+def check_device(name: str) -> torch.device:
+    """The device of this name, if it is there."""
+    import torch
+
+    count = torch.cuda.device_count()
+    known = ["cpu", *(["cuda"] if count else []), *(f"cuda:{i}" for i in range(count))]
+    if torch.backends.mps.is_available():
+        known.append("mps")
+    if name not in known:
+        raise unknown("device", name, known, "no other is available on this machine")
+    return torch.device(name)
+
+
+def check_peft(what: str) -> None:
+    """Raise where peft is not installed."""
+    if importlib.util.find_spec("peft") is None:
+        raise LmgymError(
+            f"{what} needs peft, not installed here: pip install 'lmgym[lora]', or train all"
+            " weights with --lora-rank 0"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +143,48 @@ def _find(name: str | Path) -> _Source:
     if isinstance(name, Path) or not _HUB_ID.fullmatch(name):
         raise unknown("model", name, _nearby(path), _FORMS)
     return _find_on_hub(name)
+
+
+def _adapter_in(name: str | Path | None) -> Path | None:
+    """The directory of this name, where it holds an adapter and no model."""
+    path = Path(name or "embedded").expanduser()
+    holds_adapter = (path / "adapter_config.json").is_file()
+    return path if holds_adapter and not (path / "config.json").is_file() else None
+
+
+def _load_adapted(directory: Path, device: str, dtype: str) -> LanguagePolicy:
+    """The model that an adapter names, with the adapter."""
+    from lmgym.policies.adapters import attach_adapter
+
+    base = _base_of(directory)
+    try:
+        policy = load_policy(base, device, dtype)
+    except LmgymError as error:
+        merged = directory.parent / "config.json"
+        hint = f"; {directory.parent} is that model with the adapter" if merged.is_file() else ""
+        raise LmgymError(
+            f"{directory} is an adapter of {base}, which cannot be opened: {error}{hint}"
+        ) from error
+    return attach_adapter(policy, directory)
+
+
+def _base_of(directory: Path) -> str:
+    """The model that an adapter names."""
+    file = directory / "adapter_config.json"
+    try:
+        base = json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise LmgymError(f"{file} cannot be read: {error}") from error
+    if not isinstance(base, str) or _adapter_in(base) is not None:
+        raise LmgymError(f"{file} names {base!r} as its model, which has to be a whole model")
+    return base
+
+
+def _lasting_name(name: str | Path | None) -> str:
+    """A name that finds the model from other directories, too."""
+    path = Path(name or "embedded").expanduser()
+    is_path = name not in (None, "embedded") and path.exists()
+    return str(path.resolve()) if is_path else str(name or "embedded")
 
 
 def _find_gguf(given: str, path: Path) -> _Source:
@@ -267,19 +342,6 @@ def _readable(source: _Source) -> Iterator[None]:
             f"{source.given} cannot be read ({type(error).__name__}: {reason}); it is broken, or"
             " of a kind that this version of transformers does not know"
         ) from error
-
-
-def _check_device(name: str) -> torch.device:
-    """The device of this name, if it is there."""
-    import torch
-
-    count = torch.cuda.device_count()
-    known = ["cpu", *(["cuda"] if count else []), *(f"cuda:{i}" for i in range(count))]
-    if torch.backends.mps.is_available():
-        known.append("mps")
-    if name not in known:
-        raise unknown("device", name, known, "no other is available on this machine")
-    return torch.device(name)
 
 
 def _check_dtype(name: str) -> torch.dtype:

@@ -19,6 +19,7 @@ from torch import Tensor
 from lmgym.errors import LmgymError
 from lmgym.policies.cached import accepted
 from lmgym.policies.llama_layers import LlamaLayers, supports
+from lmgym.policies.merging import base_of
 from lmgym.policies.weight_stamp import WeightStamp
 
 __all__ = ["RowDecoder"]
@@ -290,7 +291,7 @@ def _read_anew(model: Any, pad_id: int, tokens: Tensor, ends: Lengths) -> Tensor
     width = int(ends.max())
     mask = torch.from_numpy(np.arange(width) < ends[:, None]).to(tokens.device)
     ids = tokens[:, :width].long().masked_fill(~mask, pad_id)
-    base = (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
+    base = base_of(model).base_model
     takes = accepted(base)
     at_once = max(1, _READ_AT_ONCE // width)
     hidden = []

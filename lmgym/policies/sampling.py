@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lmgym.errors import LmgymError
 
-__all__ = ["Decoder", "Drawing", "batches", "generate", "left_padded"]
+__all__ = ["Decoder", "Drawing", "Drawn", "batches", "generate", "left_padded"]
 
 Drawn = tuple[list[list[int]], list[list[float]]]
 """Ids and log-probabilities, one list a row."""

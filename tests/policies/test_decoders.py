@@ -59,10 +59,23 @@ SLOW: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma 3": ("Gemma3TextConfig", GROUPED | {"head_dim": 8, "sliding_window": 8}),
     "mistral, window of 8": ("MistralConfig", GROUPED | {"sliding_window": 8}),
     "gpt2": ("GPT2Config", IDS | {"vocab_size": 262, "n_embd": 32, "n_layer": 2, "n_head": 4}),
+    "gemma 2": ("Gemma2Config", GROUPED | {"head_dim": 8, "sliding_window": 8}),
+    "gpt-neox": ("GPTNeoXConfig", SIZES),
+    "phi 3": ("Phi3Config", GROUPED | {"sliding_window": 8}),
+    "olmo 2": ("Olmo2Config", GROUPED),
+    "mixtral": ("MixtralConfig", GROUPED | {"num_local_experts": 4, "sliding_window": None}),
+    # Positions are in the attention scores.
+    "falcon, alibi": ("FalconConfig", SIZES | {"alibi": True, "ffn_hidden_size": 64}),
     # No position ids: prompts of different lengths are not read together.
     "bloom": ("BloomConfig", IDS | {"vocab_size": 262, "hidden_size": 32, "n_head": 4}),
     # A recurrent state in place of a cache of keys.
     "mamba": ("MambaConfig", IDS | {"vocab_size": 262, "hidden_size": 32, "num_hidden_layers": 2}),
+    "mamba 2": (
+        "Mamba2Config",
+        IDS
+        | {"vocab_size": 262, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8}
+        | {"num_heads": 8, "head_dim": 8, "n_groups": 1, "chunk_size": 16},
+    ),
     # Both in one layer.
     "falcon h1": (
         "FalconH1Config",
@@ -194,6 +207,39 @@ def test_the_llama_cache_grows_past_its_first_block(build_model: BuildModel) -> 
     for prompt, ids, logprobs in zip([[65] * 9, [66]], samples.ids, samples.logprobs, strict=True):
         expected = full_logprobs(policy.model, prompt, ids, 1.0)
         torch.testing.assert_close(torch.tensor(logprobs), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["llama, grouped queries", "llama, llama3 rope"])
+def test_rows_that_share_a_prompt_draw_what_a_full_forward_computes(
+    name: str, build_model: BuildModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = LanguagePolicy(build(name, build_model), ManyEnds())
+
+    def drawn() -> Any:
+        generator = torch.Generator().manual_seed(3)
+        budgets = [30, 20, 30, 7, 60]
+        return policy.sample(RAGGED, 6, max_tokens=budgets, generator=generator)
+
+    copied = drawn()
+    monkeypatch.setattr("lmgym.policies.llama_caches._WORTH_SHARING", 1)
+    shared = drawn()
+    assert shared.ids == copied.ids
+    for row, (ids, logprobs) in enumerate(zip(shared.ids, shared.logprobs, strict=True)):
+        expected = full_logprobs(policy.model, RAGGED[row // 6], ids, 1.0)
+        torch.testing.assert_close(torch.tensor(logprobs), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_prompts_are_shared_where_that_spares_much() -> None:
+    from lmgym.agents.embedded import new_policy
+    from lmgym.policies.llama_caches import is_worth_sharing
+    from lmgym.policies.llama_layers import LlamaLayers
+
+    llama = LlamaLayers(new_policy(32, 1, seed=0).model)  # 32 numbers a key
+    rows = torch.arange(4).repeat_interleave(16)
+    assert is_worth_sharing([1000] * 4, rows, llama)
+    assert not is_worth_sharing([1000] * 4, rows.flip(0), llama)  # rows of a prompt lie apart
+    assert not is_worth_sharing([1000] * 4, torch.arange(4), llama)  # nothing to share
+    assert not is_worth_sharing([20] * 4, rows, llama)
 
 
 def test_sees_new_weights_in_the_next_call(build_model: BuildModel) -> None:

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from lmgym.errors import LmgymError
-from lmgym.policies import language_policy
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rendering import ByteRenderer
 
@@ -101,53 +100,6 @@ def test_logprobs_have_a_gradient_and_are_fp32(policy: LanguagePolicy) -> None:
     gradients = torch.autograd.grad(logprobs.sum(), list(policy.model.parameters()))
     assert logprobs.dtype == torch.float32
     assert all(gradient.isfinite().all() for gradient in gradients)
-
-
-@pytest.mark.parametrize("at_once", [262, 262 * 3, 262 * 5 * 2])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_scoring_in_blocks_changes_no_bit(
-    policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch, at_once: int, dtype: torch.dtype
-) -> None:
-    policy.model.to(dtype)
-    ids = torch.randint(0, 262, (5, 9), generator=seeded())
-    mask = torch.ones_like(ids)
-    mask[1, 6:] = 0
-
-    def scored() -> list[torch.Tensor]:
-        logprobs = policy.token_logprobs(ids, mask, 0.8, first=3)
-        weights = torch.linspace(-1, 1, logprobs.numel()).reshape(logprobs.shape)
-        return [
-            logprobs,
-            *torch.autograd.grad((logprobs * weights).sum(), list(policy.model.parameters())),
-        ]
-
-    whole = scored()
-    monkeypatch.setattr(language_policy, "_SCORED_AT_ONCE", at_once)
-    assert all(map(torch.equal, scored(), whole))
-
-
-def test_scoring_in_blocks_keeps_the_vocabulary_in_the_models_type_only(
-    policy: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    policy.model.to(torch.bfloat16)
-    ids = torch.randint(0, 262, (4, 9), generator=seeded())
-
-    def wide_rows_kept() -> int:
-        kept: dict[int, int] = {}
-
-        def note(tensor: torch.Tensor) -> torch.Tensor:
-            if tensor.dtype is torch.float32 and tensor.shape[-1:] == (262,):
-                kept[tensor.data_ptr()] = tensor.numel() // 262
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            scored = policy.token_logprobs(ids, torch.ones_like(ids)).sum()
-            torch.autograd.grad(scored, list(policy.model.parameters()))
-        return sum(kept.values())
-
-    assert wide_rows_kept() == 4 * 8
-    monkeypatch.setattr(language_policy, "_SCORED_AT_ONCE", 262 * 2)
-    assert wide_rows_kept() == 0
 
 
 def test_dropout_is_off(build_model: Callable[..., Any], llama_config: Callable[..., Any]) -> None:

@@ -54,13 +54,18 @@ def llama(build_model: BuildModel) -> Any:
 
 
 def expected(model: Any, rows: list[list[int]]) -> Tensor:
-    """The last hidden state of each row, by one forward a row."""
+    """The last hidden state of each row, by a forward of all: no id sees what stands behind it."""
+    ends = torch.tensor([len(row) for row in rows]) - 1
+    return states(model, rows)[torch.arange(len(rows)), ends]
+
+
+def states(model: Any, rows: list[list[int]]) -> Tensor:
+    """The hidden states at every id, of shape (N, length of the longest row, size)."""
+    length = max(map(len, rows))
+    tokens = torch.tensor([row + [256] * (length - len(row)) for row in rows])
     with torch.no_grad():
-        states = [
-            model(torch.tensor([row]), output_hidden_states=True).hidden_states[-1][0, -1]
-            for row in rows
-        ]
-    return torch.stack(states)
+        hidden: Tensor = model(tokens, output_hidden_states=True).hidden_states[-1]
+    return hidden
 
 
 def read(decoder: RowDecoder, rows: list[list[int]], fill: int = 256) -> Tensor:
@@ -111,10 +116,16 @@ def test_equals_a_plain_forward_over_random_streams(model: Any, seed: int) -> No
 
 def test_equals_a_plain_forward_when_every_row_grows(model: Any) -> None:
     decoder = RowDecoder(model, 256)
-    rows = [[65] * 9, [66], [67] * 60]
-    for step in range(70):  # past the first block of the cache
-        assert_reads(decoder, rows)
-        rows = [[*row, (7 * step + index) % 262] for index, row in enumerate(rows)]
+    rows, starts, n_steps = [[65] * 9, [66], [67] * 60], torch.tensor([9, 1, 60]), 70
+    for row, ids in zip(rows, torch.arange(7 * n_steps).reshape(n_steps, 7).T, strict=False):
+        row += (ids % 262).tolist()
+    truth = states(model, rows)
+    for step in range(n_steps):  # past the first block of the cache
+        lengths = starts + step
+        hidden = read(decoder, [row[:n] for row, n in zip(rows, lengths.tolist(), strict=True)])
+        torch.testing.assert_close(
+            hidden, truth[torch.arange(3), lengths - 1], atol=1e-5, rtol=1e-5
+        )
 
 
 def test_one_row_may_grow_while_many_are_left_over(model: Any) -> None:
