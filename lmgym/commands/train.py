@@ -1,4 +1,4 @@
-"""`lmgym train`: a learner, a world and the options of both."""
+"""`lmgym train`: a learner, a world and the options of both; `--resume DIR` goes on with a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import importlib
 import inspect
 import json
 import shlex
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from lmgym.commands.worlds import (
     world_arguments,
 )
 from lmgym.errors import LmgymError, unknown
-from lmgym.registry import AGENTS, WORLDS, load
+from lmgym.registry import AGENTS, RESUMABLE, WORLDS, load
+from lmgym.training.records import plain_value
+from lmgym.training.resuming import RunFinished, StoredRun, cannot_resume
+from lmgym.training.runs import STATE_FILE
 
 __all__ = ["train"]
 
@@ -31,6 +34,9 @@ _RECORD = "lmgym.json"
 def train(argv: Sequence[str]) -> int:
     """Train; without arguments the main job, `grpo lmgym/Math-v0`."""
     names, options = split_names(argv, 2, "train [AGENT] [ENV] [--options]")
+    folder = _value_of("--resume", options)
+    if folder is not None:
+        return _resume(StoredRun.read(folder), names, options)
     agent, env = _agent_and_env(names)
     args_class = load(AGENTS[agent])
     run = importlib.import_module(args_class.__module__).train
@@ -47,6 +53,56 @@ def train(argv: Sequence[str]) -> int:
     args, world_args = parse_options(groups, options, f"train {agent} {env}", description)
     folder = run(args, env, world_arguments(world_args))
     return _report(folder, env, world_args)
+
+
+def _resume(stored: StoredRun, names: Sequence[str], options: Sequence[str]) -> int:
+    """Go on with a run as its record says, but for what is given besides and may change."""
+    agent, env = stored.agent, stored.env
+    if agent not in RESUMABLE:
+        raise cannot_resume(agent)
+    if names:
+        given = _agent_and_env(names)
+        stored.check_same("agent", agent, given[0])
+        stored.check_same("env", env, given[1] or env)
+    spec = find_world_here(env)
+    args_class, world_class = load(AGENTS[agent]), spec.task_class.Args
+    args: Any = stored.arguments(args_class)
+    world_args: Any = stored.world_arguments(world_class)
+    groups = {agent: args_class, spec.id: world_class}
+    words = parse_options(groups, options, f"train {agent} {env}", "Go on with a run.")
+    named = {word.partition("=")[0].lstrip("-").replace("-", "_") for word in options}
+    for before, now in zip((args, world_args), words, strict=True):
+        _check_unchanged(stored, named, before, now, args_class.may_change)
+    free = {f.name for f in fields(args)} & named & {*args_class.may_change}
+    args = replace(args, **{name: getattr(words[0], name) for name in free})
+    args = replace(args, resume=str(stored.path), out=words[0].out)
+    run = importlib.import_module(args_class.__module__).train
+    try:
+        folder = run(args, env, world_arguments(world_args))
+    except RunFinished as told:
+        print(told)
+        return 0
+    return _report(folder, env, world_args)
+
+
+def _check_unchanged(
+    stored: StoredRun, named: Collection[str], before: Any, now: Any, free: Sequence[str]
+) -> None:
+    """Raise where an option that may not change was given another value than the run has."""
+    for field in fields(before):
+        is_given = field.name in named or f"no_{field.name}" in named
+        if is_given and field.name not in (*free, "resume", "out"):
+            old, new = (plain_value(getattr(args, field.name)) for args in (before, now))
+            stored.check_same(field.name, old, new, free)
+
+
+def _value_of(option: str, options: Sequence[str]) -> str | None:
+    """What an option was given, where it was: known before its learner is."""
+    for place, word in enumerate(options):
+        name, has_value, value = word.partition("=")
+        if name == option and (has_value or place + 1 < len(options)):
+            return value if has_value else options[place + 1]
+    return None
 
 
 def _train_without_world(
@@ -102,6 +158,8 @@ def _report(folder: Path, env: str, world_args: Any) -> int:
     """Say what to do next; the exit code tells whether training came to its end."""
     record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     if record["status"] == "interrupted":
+        if (folder / STATE_FILE).is_file():
+            print(f"go on: lmgym train --resume {shlex.quote(str(folder))}")
         return _INTERRUPTED
     best = folder / "best"
     if (best / "config.json").is_file():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from lmgym.errors import LmgymError
-from lmgym.training.arguments import LearnerArgs, Range
+from lmgym.training.arguments import OF_LARGE_MODELS, LearnerArgs, Range
 
 __all__ = ["SB3Args", "check_layers"]
 
@@ -57,6 +57,7 @@ class SB3Args(LearnerArgs):
         "embedding_dim": (1, 100_000),
         "window": (1, math.inf),
     }
+    unused: ClassVar[tuple[str, ...]] = OF_LARGE_MODELS
 
     def __post_init__(self) -> None:
         """Raise where a value is not allowed."""
@@ -64,6 +65,12 @@ class SB3Args(LearnerArgs):
         if self.dtype not in ("auto", "float32"):
             raise LmgymError(
                 f"dtype={self.dtype}: Stable-Baselines3 trains in float32; leave dtype out"
+            )
+        given = [name for name in OF_LARGE_MODELS if getattr(self, name) is not None]
+        if given:
+            raise LmgymError(
+                f"{given[0]}={getattr(self, given[0])}: Stable-Baselines3 trains all weights in"
+                f" float32; leave {given[0]} out"
             )
         check_layers(self.hidden)
 

@@ -23,7 +23,7 @@ from lmgym.sb3.games import OpponentPool, SeatEnv
 from lmgym.sb3.generators import seeded_globals
 from lmgym.sb3.training import SB3Session, train_at_bench
 from lmgym.task import Verdict
-from lmgym.training.arguments import LearnerArgs, Range
+from lmgym.training.arguments import OF_LARGE_MODELS, LearnerArgs, Range
 from lmgym.training.uncertainty import mean_interval, rates_interval, wilson_interval
 from lmgym.transcript import Transcript
 
@@ -77,7 +77,13 @@ class GameArgs(LearnerArgs):
         "num_envs": (1, math.inf),
     }
     default_world: ClassVar[str] = "lmgym/TicTacToe-v0"
-    unused: ClassVar[tuple[str, ...]] = ("model", "context", "max_tokens", "dtype")
+    unused: ClassVar[tuple[str, ...]] = (
+        "model",
+        "context",
+        "max_tokens",
+        "dtype",
+        *OF_LARGE_MODELS,
+    )
     learns_from_failure: ClassVar[bool] = True
     is_from_scratch: ClassVar[bool] = True
     level: ClassVar[str] = "seat"

@@ -113,6 +113,7 @@ class GoalReplayBuffer(HerReplayBuffer):
                 "handle_timeout_termination=False would make a time limit the end of the task for"
                 " real transitions but not for relabelled ones; leave it True"
             )
+        self._has_derived_keys = _check_methods(env)
         super().__init__(
             buffer_size,
             observation_space,
@@ -125,7 +126,6 @@ class GoalReplayBuffer(HerReplayBuffer):
             copy_info_dict=copy_info_dict,
         )
         self.strategy = goal_selection_strategy
-        self._has_derived_keys = _check_methods(env)
         self._rng = np.random.default_rng(int(torch.randint(1 << 62, ())) if seed is None else seed)
         shape = (self.buffer_size, self.n_envs)
         self._store, self._states = np.zeros(shape, _record(self)), np.zeros(shape, np.int8)

@@ -20,7 +20,7 @@ from lmgym.rewards.schedule import RewardSchedule
 from lmgym.sb3.training import SB3Session, train_at_bench
 from lmgym.sb3.vec_env import as_sb3
 from lmgym.task import Verdict
-from lmgym.training.arguments import LearnerArgs, Range
+from lmgym.training.arguments import OF_LARGE_MODELS, LearnerArgs, Range
 from lmgym.training.presets import default_batch_size
 from lmgym.training.uncertainty import wilson_interval
 from lmgym.transcript import Transcript
@@ -56,7 +56,14 @@ class GoalArgs(LearnerArgs):
         "num_envs": (1, float("inf")),
     }
 
-    unused: ClassVar[tuple[str, ...]] = ("model", "context", "max_tokens", "test_samples", "dtype")
+    unused: ClassVar[tuple[str, ...]] = (
+        "model",
+        "context",
+        "max_tokens",
+        "test_samples",
+        "dtype",
+        *OF_LARGE_MODELS,
+    )
     is_from_scratch: ClassVar[bool] = True
     level: ClassVar[str] = "goal"
     validate_on: ClassVar[str] = "validation"

@@ -1,4 +1,4 @@
-"""What learners share: advantages, losses, batches, run folders, statistics and displays.
+"""What learners share: batches, run folders, checkpoints, statistics and displays.
 
 The submodules are imported one by one, because some of them load torch or matplotlib.
 """

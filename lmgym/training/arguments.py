@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from lmgym.errors import LmgymError
 
-__all__ = ["LearnerArgs", "Range"]
+__all__ = ["OF_LARGE_MODELS", "LearnerArgs", "Range"]
 
 Range = tuple[float, float]
 """The smallest and the largest allowed value."""
+
+OF_LARGE_MODELS = ("autocast", "lora_rank", "lora_alpha", "gradient_checkpointing")
+"""Arguments that learners without a language model of their own leave unused."""
 
 _ANY = math.inf
 _TINY = math.nextafter(0.0, 1.0)
@@ -38,6 +41,9 @@ class LearnerArgs:
     validate_every: float = 5.0
     """Seconds between validations, more where they take over a tenth of the time; the best
     checkpoint by validation is kept."""
+    validate_updates: int | None = None
+    """Updates between validations, in place of seconds: then equal runs validate at equal
+    updates, however fast they are."""
     validation_limit: int | None = None
     """Problems of a validation; by default 256, or 32 for models above 10 million parameters."""
     target: float = 0.97
@@ -56,10 +62,26 @@ class LearnerArgs:
     """Where the model runs: cpu, cuda, cuda:1, ..."""
     dtype: str = "auto"
     """Type of the weights; auto is float32, in which small updates are not lost."""
+    autocast: Literal["none", "bf16"] | None = None
+    """Multiply matrices in bfloat16 whatever the type of the weights; by default bf16 on GPUs for
+    models above 50 million parameters."""
+    lora_rank: int | None = None
+    """Train an adapter of this rank (LoRA) in place of all weights; 0 trains all, which models up
+    to a billion parameters do by default."""
+    lora_alpha: float | None = None
+    """What the adapter adds is scaled by alpha / rank; by default alpha is twice the rank."""
+    gradient_checkpointing: Literal["on", "off"] | None = None
+    """Compute layers a second time for the gradient, which saves memory; by default on above a
+    billion parameters."""
     threads: int | None = None
     """CPU threads of torch; by default one for small models, else all."""
     track: str | None = None
     """Log to wandb or trackio as well."""
+    checkpoint_every: float | None = None
+    """Seconds between checkpoints that a run is resumed from, 0 for one after each update; by
+    default as often as takes at most a twentieth of the time."""
+    resume: str | None = None
+    """Run folder to go on in; agent, world and arguments are those of its record."""
 
     ranges: ClassVar[dict[str, Range]] = {
         "seed": (0, 2**63 - 1),
@@ -68,18 +90,37 @@ class LearnerArgs:
         "lr": (_TINY, _ANY),
         "max_grad_norm": (_TINY, _ANY),
         "validate_every": (0, _ANY),
+        "validate_updates": (1, _ANY),
         "validation_limit": (1, _ANY),
         "test_limit": (1, _ANY),
         "test_samples": (1, _ANY),
         "context": (2, _ANY),
         "max_tokens": (1, _ANY),
+        "lora_rank": (0, 100_000),
+        "lora_alpha": (_TINY, _ANY),
         "threads": (1, _ANY),
+        "checkpoint_every": (0, _ANY),
     }
     """What numbers are allowed, by argument; learners add their own."""
     default_world: ClassVar[str] = "lmgym/Math-v0"
     """What is trained on where no world is named."""
     unused: ClassVar[tuple[str, ...]] = ()
     """Arguments that mean nothing to the learner, and that command lines do not offer."""
+    may_change: ClassVar[tuple[str, ...]] = (
+        "seconds",
+        "updates",
+        "target",
+        "validate_every",
+        "validate_updates",
+        "checkpoint_every",
+        "track",
+        "model",
+        "device",
+        "threads",
+        "micro_tokens",
+        "gradient_checkpointing",
+    )
+    """Arguments that may differ where a run is resumed; a model must be the same one elsewhere."""
     learns_from_failure: ClassVar[bool] = False
     """Whether episodes without success teach something."""
 

@@ -3,6 +3,11 @@
 It measures the test split before and after, validates, keeps the best checkpoint, logs, shows
 progress and stops in time. Subclasses say what is measured, saved and taken back.
 
+Where a run can be resumed, it also writes down where it stands, always between two updates: the
+state of the subclass, of all that the learner keeps (`keep`), and what has been measured so far. A
+new best checkpoint is written right after such a state, so that a run that goes on from it can
+write the same one again; so what is the best is never that of updates that are lost.
+
 The best checkpoint is the one of the highest accuracy on validation; where learning is paid
 something other than verdicts, it is the one of the highest mean reward there, so that no ground
 truth decides that the learner is not to know.
@@ -13,36 +18,36 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-import torch
-from rich.progress import Progress
-
-from lmgym.episode import Episode
-from lmgym.errors import LmgymError
-from lmgym.evaluation import Collector, Evaluation, evaluate
-from lmgym.rewards.schedule import RewardSchedule
-from lmgym.rewards.source import VerdictSource
-from lmgym.task import Task, Verdict
 from lmgym.training.arguments import LearnerArgs
-from lmgym.training.presets import default_batch_size, default_limits
+from lmgym.training.checkpoints import Checkpoints, Stateful
+from lmgym.training.examination import SHARES, Examination, check_splits, judges
 from lmgym.training.progress import Sample, TrainingDisplay
 from lmgym.training.report import print_comparison
-from lmgym.training.runs import RECORD_FILE, Interrupt, RunFolder
-from lmgym.training.uncertainty import mean_interval
+from lmgym.training.resuming import RunFinished, StoredRun, cannot_resume, check_kept, resume_facts
+from lmgym.training.runs import RECORD_FILE, STATE_FILE, Interrupt, Position, RunFolder
 
 __all__ = ["BaseSession", "check_splits", "judges"]
 
-_SHARES = ("greedy", "pass@1")
-_PROBLEMS = 64
+_COUNTERS = (
+    "_best",
+    "_hits",
+    "_n_updates",
+    "_validated",
+    "_next_validation",
+    "_stopped",
+    "_validation",
+    "_figures",
+)
+"""What a checkpoint says of the session itself."""
 
 
-class BaseSession(ABC):
+class BaseSession(Examination):
     """One training run.
 
     Args:
@@ -50,15 +55,23 @@ class BaseSession(ABC):
         args: its arguments.
         env: id of the world.
         facts: what else stands in the record.
+        stored: the run to go on with, where `args.resume` names one.
 
     Attributes:
         run: the run folder.
     """
 
     def __init__(
-        self, agent: str, args: LearnerArgs, env: str, facts: Mapping[str, Any] | None = None
+        self,
+        agent: str,
+        args: LearnerArgs,
+        env: str,
+        facts: Mapping[str, Any] | None = None,
+        stored: StoredRun | None = None,
     ) -> None:
         """Make the run folder; subclasses check all that can be checked before."""
+        if not self._is_resumable and (args.resume or args.checkpoint_every is not None):
+            raise cannot_resume(agent)
         self.args = args
         self._display = TrainingDisplay(f"{agent} on {env}", args.seconds, "seconds")
         self._interrupt = Interrupt()
@@ -70,18 +83,31 @@ class BaseSession(ABC):
         self._stopped: str | None = None
         self._validation: dict[str, float] = {}
         self._figures: dict[str, Any] = {}
-        self.run = RunFolder(agent, env, args.out, seed=args.seed, track=args.track)
-        self.run.write_record({"status": "running", "args": args, **(facts or {})})
+        self._next_validation = args.validate_every
+        self._started = time.perf_counter()
+        self._kept: dict[str, Stateful] = {}
+        self._is_underway = self._is_midway = self._is_over = False
+        self._restored = None if stored is None else stored.checkpoint()
+        position = None if stored is None else self._recall(stored)
+        self.run = RunFolder(
+            agent,
+            env,
+            args.resume or args.out,
+            seed=args.seed,
+            track=args.track,
+            resumed_at=position,
+        )
+        record = {"status": "running", "args": args, **(facts or {})}
+        if stored is not None:
+            told = {"update": self._n_updates, "seconds": self._seconds, **resume_facts()}
+            record |= stored.resumed_record(args, told)
+        self._checkpoints = Checkpoints(self.run.path / STATE_FILE, args.checkpoint_every)
+        self._checkpoints.tidy()
+        self.run.write_record(record)
 
-    @property
-    @abstractmethod
-    def _n_parameters(self) -> int:
-        """How many numbers are learned."""
-
-    @property
-    @abstractmethod
-    def _evaluator(self) -> Collector:
-        """Plays the episodes of evaluations."""
+    def keep(self, name: str, what: Stateful) -> None:
+        """Have the state of `what` in each checkpoint, and give it back where a run is resumed."""
+        self._kept[name] = what
 
     @abstractmethod
     def _save(self, directory: Path) -> None:
@@ -96,51 +122,26 @@ class BaseSession(ABC):
         """Say what is trained, and what may go wrong."""
 
     @property
-    def _is_sampled(self) -> bool:
-        """Whether answers can be drawn, and not only the likeliest taken."""
-        return True
+    def _is_resumable(self) -> bool:
+        """Whether checkpoints are written that a run can go on from."""
+        return False
 
     @property
-    def _schedule(self) -> RewardSchedule:
-        """What learning is paid by."""
-        return RewardSchedule(None)
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same where a run is resumed, besides its arguments."""
+        return {}
 
-    @property
-    def _is_judged(self) -> bool:
-        """Whether the world says which answers are right."""
-        return True
+    def _state(self) -> dict[str, Any]:
+        """What a checkpoint holds besides what is kept: weights and generators."""
+        return {}
 
-    @property
-    def _is_paid_by_more(self) -> bool:
-        """Whether learning is paid something other than verdicts."""
-        source = self._schedule.source
-        return source is not None and not isinstance(source, VerdictSource)
-
-    @property
-    def _validation_split(self) -> str:
-        """What checkpoints are chosen by."""
-        return "validation"
+    def _load_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `_state` gave."""
+        del state
 
     def _further_figures(self) -> dict[str, Any]:
         """What else is measured of the best checkpoint, by name."""
         return {}
-
-    def _figures_of_splits(self, task: Task[Any]) -> dict[str, Any]:
-        """Greedy success on the splits that a world has besides the usual ones."""
-        usual = {task.check_split(split) for split in ("train", "validation", "test")}
-        found = {}
-        for split in task.splits:
-            if split in usual:
-                continue
-            try:
-                evaluation = self._measure(split, self._limits(is_test=True)[0], 0, is_shown=True)
-            except LmgymError as error:  # a split that the world's arguments leave empty
-                self.say(f"split {split}: {error}")
-                continue
-            found[split] = evaluation.as_dict()
-            low, high = evaluation.greedy_interval
-            self.say(f"split {split}: success {evaluation.greedy:.1%} [{low:.1%}, {high:.1%}]")
-        return {"splits": found} if found else {}
 
     def _is_better(self, score: float) -> bool:
         """Whether a checkpoint of this score takes the place of the best so far.
@@ -151,28 +152,34 @@ class BaseSession(ABC):
         return score > self._best or (score == self._best and not is_by_verdict)
 
     def __enter__(self) -> Self:
-        """Measure the test split, validate, and start the clock."""
+        """Measure the test split, validate, and start the clock; go on with it on a resume."""
         self._introduce()
         with ExitStack() as stack:
             stack.callback(self.run.close)
             stack.enter_context(self._interrupt)
-            with self._told():
-                before = self._figures["before"] = self._figures_of(self._evaluate("test"))
-                self._validate()
-            self._display.print(f"before, on {before['n']} test problems: {_in_short(before)}")
-            is_hopeless = not any(before.get(name) for name in _SHARES)
-            if self._is_judged and is_hopeless and not self.args.learns_from_failure:
-                self._display.print("nothing is right yet: a verified reward may have no signal")
+            if self._restored is None:
+                self._measure_before()
+            else:
+                self.say(f"going on after {self._n_updates} updates and {self._seconds:.0f} s")
             stack.enter_context(self._display)
             self._stack = stack.pop_all()
-        self._started = time.perf_counter()
-        self._next_validation = self.args.validate_every
+        self._started = time.perf_counter() - self._seconds
         return self
+
+    def _measure_before(self) -> None:
+        with self._told():
+            before = self._figures["before"] = self._figures_of(self._evaluate("test"))
+            self._validate()
+        self.say(f"before, on {before['n']} test problems: {_in_short(before)}")
+        is_hopeless = not any(before.get(name) for name in SHARES)
+        if self._is_judged and is_hopeless and not self.args.learns_from_failure:
+            self.say("nothing is right yet: a verified reward may have no signal")
 
     def updates(self) -> Iterator[int]:
         """Numbers of updates, until the budget is spent, the target is reached or Ctrl-C."""
+        self._get_underway()
         while not self._interrupt.interrupted:
-            if self.seconds >= self._next_validation:
+            if self._is_time_to_validate():
                 start = self.seconds
                 self._validate()
                 pause = max(self.args.validate_every, 9 * (self.seconds - start))
@@ -180,21 +187,80 @@ class BaseSession(ABC):
             self._stopped = self._stopped or self._reason_to_stop()
             if self._stopped is not None:
                 return
+            self._is_midway = True
             yield self._n_updates
+            self._is_midway = False
             self._n_updates += 1
+            if self._checkpoints.is_due():
+                self._checkpoint()
+
+    def _is_time_to_validate(self) -> bool:
+        every = self.args.validate_updates
+        if every is None:
+            return self.seconds >= self._next_validation
+        return self._n_updates % every == 0 and self._n_updates != self._validated
+
+    def _get_underway(self) -> None:
+        """Take back what the checkpoint holds; the first one where there is none."""
+        if self._restored is None:
+            self._is_underway = True
+            self._checkpoint()
+            return
+        state = self._restored.state()
+        check_kept(self._restored.file, state["kept"], self._kept)
+        self._load_state(state["own"])
+        for name, what in self._kept.items():
+            what.load_state_dict(state["kept"][name])
+        self._is_underway, self._restored = True, None
+        if self._figures["best"]["update"] == self._n_updates:  # perhaps it was not written yet
+            self._save(self.run.path / "best")
+
+    def _checkpoint(self) -> None:
+        """Write down where the run stands, unless that is in the middle of an update."""
+        if not self._is_resumable or not self._is_underway or self._is_midway:
+            return
+        facts = {
+            "counters": {name: getattr(self, name) for name in _COUNTERS},
+            "seconds": self.seconds,
+            "metrics": self.run.sync(),
+            "identity": self._identity,
+        }
+        kept = {name: what.state_dict() for name, what in self._kept.items()}
+        self._checkpoints.save(facts, {"own": self._state(), "kept": kept})
+
+    def _recall(self, stored: StoredRun) -> Position:
+        """Where a stored run stands.
+
+        Raises:
+            LmgymError: where it is not of this policy and world, or has nothing left to do.
+        """
+        assert self._restored is not None
+        facts = self._restored.facts
+        stored.check_identity(facts["identity"], self._identity)
+        for name, value in facts["counters"].items():
+            setattr(self, name, value)
+        self._seconds = facts["seconds"]
+        self._started -= self._seconds
+        self._next_validation = min(self._next_validation, self._seconds + self.args.validate_every)
+        if stored.record["args"]["target"] != self.args.target:
+            self._hits = 0
+        if stored.has_new_budget(self.args):
+            self._stopped = self._reason_to_stop()
+        if stored.is_finished and self._stopped is not None:
+            raise RunFinished(
+                f"the run in {str(stored.path)!r} is finished: {self._stopped}. To go on give it"
+                " more --updates or --seconds"
+            )
+        return Position(self._n_updates, facts["metrics"])
 
     def stop(self, reason: str) -> None:
         """End training after this update, in good order."""
         self._stopped = reason
 
-    def say(self, text: str) -> None:
-        """Print a line above the progress."""
-        self._display.print(text)
-
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of training so far."""
-        return time.perf_counter() - self._started
+        return self._seconds if self._is_over else time.perf_counter() - self._started
 
     def log_numbers(self, metrics: Mapping[str, float], samples: Sequence[Sample] = ()) -> None:
         """Log an update and show it with some answers."""
@@ -205,10 +271,12 @@ class BaseSession(ABC):
 
     def __exit__(self, kind: Any, exception: BaseException | None, traceback: Any) -> bool:
         """Save, measure the test split with the best checkpoint, and report."""
-        self._seconds = self.seconds
+        self._seconds, self._is_over = self.seconds, True
         with self._stack, self._told():
             self._display.__exit__(kind, exception, traceback)
-            self._save(self.run.path / "last")
+            if self._restored is None:  # else the weights are those of the start
+                self._save(self.run.path / "last")
+            self._checkpoint()
             is_interrupted = self._interrupt.interrupted or kind is KeyboardInterrupt
             if exception is None and not is_interrupted:
                 self._finish()
@@ -222,7 +290,10 @@ class BaseSession(ABC):
         """Measure the best checkpoint on the test split and report."""
         if self._n_updates != self._validated:
             self._validate()
+        if self._validation:
             self.run.log(self._n_updates, {**self._validation, "seconds": self._seconds})
+            self._validation = {}
+            self._checkpoint()
         best = self.run.path / "best"
         self._take_back(best)
         before, after = self._figures["before"], self._figures_of(self._evaluate("test"))
@@ -258,8 +329,8 @@ class BaseSession(ABC):
 
     def _validate(self) -> None:
         found = self._figures_of(self._evaluate(self._validation_split))
-        shares = [found[name] for name in _SHARES if name in found]
-        measured = (*_SHARES, "reward", "gold_reward") if self._is_paid_by_more else _SHARES
+        shares = [found[name] for name in SHARES if name in found]
+        measured = (*SHARES, "reward", "gold_reward") if self._is_paid_by_more else SHARES
         self._validation = {f"validation/{k}": found[k] for k in measured if k in found}
         self._validated = self._n_updates
         self._hits = self._hits + 1 if shares and min(shares) >= self.args.target else 0
@@ -267,56 +338,8 @@ class BaseSession(ABC):
         if self._is_better(score):
             self._best = score
             self._figures["best"] = {"update": self._n_updates, **self._validation}
+            self._checkpoint()
             self._save(self.run.path / "best")
-
-    def _figures_of(self, found: Evaluation) -> dict[str, Any]:
-        """The figures of an evaluation, and what its greedy answers are paid besides verdicts."""
-        figures = found.as_dict()
-        if not self._is_judged:
-            figures = {k: v for k, v in figures.items() if not k.startswith(_SHARES)}
-        if self._is_paid_by_more:
-            payments = self._schedule.pay(found.transcripts)
-            rewards = [payment.reward for payment in payments if payment.is_scored]
-            if rewards:
-                mean = mean_interval(rewards)
-                figures |= {"reward": mean.mean, "unscored": 1 - len(rewards) / len(payments)}
-                if math.isfinite(mean.low):
-                    figures["reward_interval"] = [mean.low, mean.high]
-        return figures
-
-    def _evaluate(self, split: str) -> Evaluation:
-        is_test = split == "test"
-        return self._measure(split, *self._limits(is_test), is_shown=is_test)
-
-    def _measure(self, split: str, limit: int, samples: int, *, is_shown: bool) -> Evaluation:
-        """The first `limit` problems of a split, with a progress bar on a terminal."""
-        console = self._display.console
-        is_drawn = is_shown and console.is_terminal
-        with Progress(console=console, transient=True, disable=not is_drawn) as bar:
-            task = bar.add_task(f"{split} split")
-
-            def show(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-                if self._interrupt.interrupted:
-                    raise KeyboardInterrupt
-
-            return evaluate(
-                self._evaluator,
-                torch.Generator().manual_seed(self.args.seed + 1),
-                split=split,
-                limit=limit,
-                samples=samples,
-                batch_size=default_batch_size(self._n_parameters),
-                on_progress=show,
-            )
-
-    def _limits(self, is_test: bool) -> tuple[int, int]:
-        """Problems of an evaluation, and sampled answers for each."""
-        args, defaults = self.args, default_limits(self._n_parameters)
-        given = (args.validation_limit, args.test_limit, args.test_samples)
-        few, many, samples = (d if g is None else g for g, d in zip(given, defaults, strict=True))
-        n_samples = samples if is_test else 1
-        return many if is_test else few, n_samples if self._is_sampled else 0
 
     def _record(self, status: str) -> None:
         facts = {"seconds": self._seconds, "updates": self._n_updates, "stopped": self._stopped}
@@ -324,19 +347,6 @@ class BaseSession(ABC):
         for name in ("best", "last"):
             if (self.run.path / name).is_dir():
                 shutil.copyfile(self.run.path / RECORD_FILE, self.run.path / name / RECORD_FILE)
-
-
-def check_splits(episode: Episode) -> None:
-    """Raise where a split has no problems, or a prompt does not fit."""
-    for split in ("train", "validation", "test"):
-        episode.reset(np.random.default_rng(0), split=split)
-
-
-def judges(task: Task[Any]) -> bool:
-    """Whether a world says what is right: whether an empty answer to some problem is judged."""
-    rng = np.random.default_rng(0)
-    states = (task.reset(rng).state for _ in range(_PROBLEMS))
-    return any(task.reply(state, "", rng).verdict is not Verdict.ENDED for state in states)
 
 
 def _in_short(figures: Mapping[str, Any]) -> str:

@@ -137,11 +137,18 @@ def batch_transcripts(
     )
 
 
-def rows_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+def rows_by_tokens(
+    lengths: Sequence[int], max_tokens: int, groups: Sequence[int] | None = None
+) -> Iterator[list[int]]:
     """Rows of similar length together, so that rows times longest stays within `max_tokens`.
 
     The longest come first, so that a budget that doesn't fit in memory fails at once. A row
     longer than the budget comes alone.
+
+    Args:
+        lengths: of the rows.
+        max_tokens: rows times longest at most.
+        groups: rows of one group follow each other, the group of the longest first.
 
     Example:
         >>> list(rows_by_tokens([3, 9, 4, 2], max_tokens=9))
@@ -149,12 +156,19 @@ def rows_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int
     """
     if max_tokens < 1:
         raise LmgymError(f"max_tokens must be at least 1; given {max_tokens}")
+    longest: dict[int, int] = {}
+    of = list(range(len(lengths))) if groups is None else groups
+    for group, length in zip(of, lengths, strict=True):
+        longest[group] = max(length, longest.get(group, 0))
+    order = sorted(range(len(lengths)), key=lambda row: (-longest[of[row]], of[row], -lengths[row]))
     rows: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        if rows and lengths[rows[0]] * (len(rows) + 1) > max_tokens:
+    widest = 0
+    for row in order:
+        if rows and max(widest, lengths[row]) * (len(rows) + 1) > max_tokens:
             yield rows
-            rows = []
+            rows, widest = [], 0
         rows.append(row)
+        widest = max(widest, lengths[row])
     if rows:
         yield rows
 
@@ -162,11 +176,17 @@ def rows_by_tokens(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int
 def split_by_tokens(batch: Batch, max_tokens: int) -> Iterator[tuple[Tensor, Batch]]:
     """Micro-batches of at most `max_tokens` ids, padding included, sorted by length.
 
+    Rows that share what comes before their first drawn id stay together as far as they fit.
+
     Yields:
         The rows of `batch` that were taken, (B',), and the micro-batch cut to their longest.
         `tensor[rows, : micro.ids.shape[1] - 1]` picks what belongs to it from a (B, T - 1) tensor.
     """
-    for rows in rows_by_tokens(batch.lengths.tolist(), max_tokens):
+    lengths = batch.lengths.tolist()
+    if len(batch) * max(lengths, default=0) <= max_tokens:  # nothing to split
+        yield torch.arange(len(batch), device=batch.ids.device), batch
+        return
+    for rows in rows_by_tokens(lengths, max_tokens, _prompts(batch)):
         index = torch.tensor(rows, device=batch.ids.device)
         yield index, batch.select(index)
 
@@ -174,11 +194,26 @@ def split_by_tokens(batch: Batch, max_tokens: int) -> Iterator[tuple[Tensor, Bat
 def target_logprobs(policy: LanguagePolicy, batch: Batch, temperature: float = 1.0) -> Tensor:
     """A policy's log-probabilities of `batch.targets`, (B, T - 1), with gradient.
 
-    They are 0 before the first column that carries loss: prompts are not scored.
+    They are 0 before the first column that carries loss: prompts are not scored. Prompts that
+    several rows share are read once where that pays; then they are 0 wherever no loss is carried.
     """
+    packed = policy.packed_logprobs(batch.ids, batch.attention_mask, batch.loss_mask, temperature)
+    if packed is not None:
+        return packed
     return policy.token_logprobs(
         batch.ids, batch.attention_mask, temperature, first=batch.first_loss_position
     )
+
+
+def _prompts(batch: Batch) -> list[int]:
+    """The number of each row's prompt: what comes before its first drawn id."""
+    ids, drawn = batch.ids.cpu().numpy(), batch.loss_mask.cpu().numpy() > 0
+    numbers: dict[bytes, int] = {}
+    firsts = drawn.argmax(1).tolist()
+    return [
+        numbers.setdefault(row[:first].tobytes(), len(numbers))
+        for row, first in zip(ids, firsts, strict=True)
+    ]
 
 
 def _check(segment: Segment, transcript: Transcript, needs_logprobs: bool) -> None:

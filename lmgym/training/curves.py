@@ -9,7 +9,7 @@ from typing import Any
 
 from lmgym.errors import LmgymError
 
-__all__ = ["INK", "draw_curve", "finish_axes"]
+__all__ = ["COLORS", "INK", "draw_curve", "finish_axes"]
 
 _SHARES = (
     ("validation/greedy", "greedy", "#1f5fa8"),
@@ -27,6 +27,8 @@ _PANELS = (
 _SMOOTHING = 0.9
 INK = "#333333"
 """The colour of texts and frames."""
+COLORS = ("#1f5fa8", "#d9822b", "#3a7d44", "#7a4fa0", "#b03a48", "#8a6d3b", "#4a9a9a", "#777777")
+"""The colours of curves, one after the other."""
 _FAINT = "#bbbbbb"
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from lmgym import __version__
 
-__all__ = ["cpu_name", "plain_value", "run_facts", "versions"]
+__all__ = ["command_line", "cpu_name", "plain_value", "run_facts", "versions", "with_home"]
 
 _PACKAGES = ("torch", "transformers", "gymnasium", "numpy")
 
@@ -28,7 +28,7 @@ def run_facts(agent: str, env: str, seed: int | None) -> dict[str, Any]:
         "env": env,
         "seed": seed,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": command_line(),
         "versions": versions(),
         "machine": {
             "cpu_count": os.cpu_count(),
@@ -37,6 +37,11 @@ def run_facts(agent: str, env: str, seed: int | None) -> dict[str, Any]:
     }
     plain: dict[str, Any] = plain_value(facts)
     return plain
+
+
+def command_line() -> list[str]:
+    """The words that this process was started with."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
 
 
 def versions() -> dict[str, str | None]:
@@ -92,3 +97,12 @@ def _without_home(text: str) -> str:
     if len(home) < 2:
         return text
     return re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", text)
+
+
+def with_home(value: Any) -> Any:
+    """What a record holds, with the home folder in place of `~` at the start of paths."""
+    if isinstance(value, str):
+        return re.sub(r"(?<![^\s:=,])~(?=/|$)", lambda _: os.path.expanduser("~"), value)
+    if isinstance(value, Mapping):
+        return {name: with_home(item) for name, item in value.items()}
+    return [with_home(item) for item in value] if isinstance(value, list) else value

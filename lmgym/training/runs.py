@@ -6,6 +6,7 @@ A run folder holds
 - `tensorboard/`: the same as TensorBoard events, and samples of text;
 - `lmgym.json`: how the run was made: versions, command, start, seed, machine, and what the
   learner adds;
+- `state.safetensors`: where a run that can be resumed stands;
 - `curve.png`: the learning curve, once it is drawn.
 
 A metric that is not finite is written as `null`, because `NaN` is no JSON and a string in a
@@ -15,6 +16,8 @@ shows which of NaN and infinity it was.
 
 from __future__ import annotations
 
+import errno
+import importlib.util
 import json
 import math
 import os
@@ -23,20 +26,47 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import IO, Any
 
 from lmgym.errors import LmgymError
 from lmgym.training.curves import draw_curve
 from lmgym.training.records import plain_value, run_facts
 from lmgym.training.trackers import TensorBoardEvents, Tracker, open_tracker
 
-__all__ = ["METRICS_FILE", "RECORD_FILE", "Interrupt", "RunFolder", "read_metrics"]
+__all__ = [
+    "METRICS_FILE",
+    "RECORD_FILE",
+    "STATE_FILE",
+    "Interrupt",
+    "Position",
+    "RunFolder",
+    "read_metrics",
+    "read_record",
+]
 
 METRICS_FILE = "metrics.jsonl"
 RECORD_FILE = "lmgym.json"
+STATE_FILE = "state.safetensors"
+
+_HELD = (errno.EACCES, errno.EAGAIN)
+"""How a lock fails that somebody else holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a run is gone on with.
+
+    Attributes:
+        step: the first update that is made anew.
+        size: of the metrics up to there, in bytes.
+    """
+
+    step: int
+    size: int
 
 
 class RunFolder:
@@ -51,9 +81,12 @@ class RunFolder:
         seed: written into the record.
         track: also log to "wandb" or "trackio", which must be installed.
         tensorboard: write TensorBoard events; None for "where TensorBoard is installed".
+        resumed_at: go on with the run in `directory` from there: its record is kept, and what the
+            logs hold beyond is taken away.
 
     Raises:
-        LmgymError: where the directory isn't empty or no directory, or `track` can't be used.
+        LmgymError: where the directory isn't empty or no directory, `track` can't be used, or
+            another process is writing there.
 
     Example:
         >>> import tempfile
@@ -76,19 +109,31 @@ class RunFolder:
         seed: int | None = None,
         track: str | None = None,
         tensorboard: bool | None = None,
+        resumed_at: Position | None = None,
     ) -> None:
         """Make the folder and open its files."""
         self.agent, self.env = agent, env
         self._started = time.monotonic()
         self._record = run_facts(agent, env, seed)
         tracker_class = open_tracker(track)  # a missing tracker is told before a folder is made
-        named = None if directory is None else _use_directory(Path(directory), exist_ok)
+        goes_on = exist_ok or resumed_at is not None
+        named = None if directory is None else _use_directory(Path(directory), goes_on)
         self.path = named or _new_directory(Path(root), f"{_slug(agent)}-{_slug(env)}")
-        _cut_torn_line(self.path / METRICS_FILE)
-        self._seconds_before = _last_seconds(self.path / METRICS_FILE)
-        self._metrics = (self.path / METRICS_FILE).open("a", encoding="utf-8", newline="\n")
-        self._events = TensorBoardEvents.open(self.path / "tensorboard", tensorboard)
+        metrics = self.path / METRICS_FILE
+        self._metrics = metrics.open("a", encoding="utf-8", newline="\n")
+        _lock(self._metrics, self.path)
+        if resumed_at is not None:
+            self._record = read_record(self.path)
+            self._record.pop("after", None)  # of its end, which is still to come
+            os.truncate(metrics, min(metrics.stat().st_size, resumed_at.size))
+        _cut_torn_line(metrics)
+        self._seconds_before = _last_seconds(metrics)
+        self._events = TensorBoardEvents.open(
+            self.path / "tensorboard", tensorboard, None if resumed_at is None else resumed_at.step
+        )
         self._tracker: Tracker | None = tracker_class and tracker_class(self.path, self._record)
+        if self._tracker is not None:
+            self._record["tracker"] = self._tracker.facts
 
     @property
     def seconds(self) -> float:
@@ -112,6 +157,12 @@ class RunFolder:
             self._events.scalars(step, numbers)
         if self._tracker is not None:
             self._tracker.log(step, numbers)
+
+    def sync(self) -> int:
+        """Bring the metrics to the disk; returns their size in bytes."""
+        self._metrics.flush()
+        os.fsync(self._metrics.fileno())
+        return os.fstat(self._metrics.fileno()).st_size
 
     def log_texts(self, step: int, texts: Mapping[str, str]) -> None:
         """Write samples of text to TensorBoard, shown as they are and not as Markdown."""
@@ -177,8 +228,24 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
     return list(_rows(file))
 
 
+def read_record(path: str | Path) -> dict[str, Any]:
+    """The record of a run folder.
+
+    Raises:
+        LmgymError: where there is none, or it cannot be read.
+    """
+    file = Path(path) / RECORD_FILE
+    if not file.is_file():
+        raise LmgymError(f"{str(path)!r} is no run folder: it has no {RECORD_FILE}")
+    try:
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LmgymError(f"{str(file)!r} is not JSON: {error}") from error
+    return record
+
+
 class Interrupt:
-    """Turns the first Ctrl-C into a flag that a loop checks; the second one stops at once.
+    """Turns Ctrl-C, or SIGTERM, into a flag that a loop checks; the second one stops at once.
 
     Off the main thread, where Python delivers no signals, it does nothing.
 
@@ -191,14 +258,13 @@ class Interrupt:
     def __init__(self) -> None:
         """Not interrupted yet."""
         self.interrupted = False
-        self._previous: Any = None
-        self._is_installed = False
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        """Take over SIGINT."""
+        """Take over the signals."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._handle)
-            self._is_installed = True
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -207,17 +273,22 @@ class Interrupt:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give SIGINT back to whoever had it."""
-        if self._is_installed:
+        """Give the signals back to whoever had them."""
+        for number, previous in self._previous.items():
             # None: the handler was not set from Python and cannot be set from it
-            previous = signal.default_int_handler if self._previous is None else self._previous
-            signal.signal(signal.SIGINT, previous)
-            self._is_installed = False
+            signal.signal(number, _DEFAULTS[number] if previous is None else previous)
+        self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
+
+
+_DEFAULTS: Mapping[int, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
 
 
 def _rows(file: Path) -> Iterator[dict[str, float]]:
@@ -265,6 +336,23 @@ def _new_directory(root: Path, stem: str) -> Path:
             continue
         return root / name
     raise LmgymError(f"too many runs started in {str(root)!r} in one second; name a directory")
+
+
+def _lock(file: IO[str], folder: Path) -> None:
+    """Raise where another process writes this file; the system unlocks it when a process dies."""
+    if importlib.util.find_spec("fcntl") is None:
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:  # else a file system that knows no locks
+            file.close()
+            raise LmgymError(
+                f"another process is writing to the run in {str(folder)!r}; wait for its end, or"
+                " stop it with Ctrl-C or SIGTERM"
+            ) from error
 
 
 def _cut_torn_line(file: Path) -> None:

@@ -17,16 +17,26 @@ from lmgym.episode import Episode
 from lmgym.errors import LmgymError
 from lmgym.evaluation import Collector
 from lmgym.factory import episode_of, make_source, make_task
+from lmgym.policies.adapters import restore_weights
 from lmgym.policies.language_policy import LanguagePolicy
-from lmgym.policies.loading import load_policy
+from lmgym.policies.loading import check_peft, load_policy
+from lmgym.policies.merging import base_of
 from lmgym.rewards.schedule import RewardSchedule
 from lmgym.rewards.source import Reward, RewardSource, VerdictSource
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.task import Verdict
 from lmgym.training.arguments import LearnerArgs
-from lmgym.training.base_session import BaseSession, check_splits, judges
-from lmgym.training.presets import default_learning_rate, use_threads
+from lmgym.training.base_session import BaseSession
+from lmgym.training.examination import check_splits, judges
+from lmgym.training.presets import (
+    default_learning_rate,
+    describe,
+    prepare_policy,
+    use_threads,
+)
 from lmgym.training.progress import Sample
+from lmgym.training.records import plain_value
+from lmgym.training.resuming import StoredRun, cannot_resume, policy_digests
 from lmgym.transcript import Transcript
 
 __all__ = ["TrainingSession", "check_payable", "require_finite", "reward_name", "shown_samples"]
@@ -50,6 +60,7 @@ class TrainingSession(BaseSession):
         generator: draws ids.
         run: the run folder.
         lr: the learning rate to use.
+        settings: the arguments, with what suits the size of the model where they say nothing.
     """
 
     def __init__(
@@ -63,21 +74,34 @@ class TrainingSession(BaseSession):
         policy: LanguagePolicy | None = None,
     ) -> None:
         """Check all that can be checked before anything is written."""
+        self._is_loaded = policy is None
+        if args.resume and not self._is_loaded:
+            raise cannot_resume(agent)
+        stored = StoredRun.read(args.resume) if args.resume else None
+        if stored is not None:
+            stored.check(agent, env, args, reward_name(reward))
+            stored.checkpoint()
         task = make_task(env, **world_args)
         source = make_source(reward)
         self._judges = judges(task)
         check_payable(reward, source, is_judged=self._judges, env=env)
+        if args.lora_rank:
+            check_peft("--lora-rank")
         self.policy = policy or load_policy(args.model, device=args.device, dtype=args.dtype)
+        self.settings = prepare_policy(self.policy, args)
         sizes = {"context": args.context, "max_tokens": args.max_tokens}
         self.collector = RolloutCollector(self.policy, task, source, **sizes)
         self.generator = torch.Generator().manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
-        self.lr = args.lr or default_learning_rate(self.policy.n_parameters)
+        self.lr = self.settings.lr or default_learning_rate(self.policy.n_parameters)
         self._examiner = RolloutCollector(self.policy, task, None, **sizes)
         self._check_room(episode_of(task, self.policy.renderer, **sizes))
         use_threads(self.policy.n_parameters, args.threads)
         facts = {"world": dict(world_args), "lr": self.lr, "reward": reward_name(reward)}
-        super().__init__(agent, args, env, facts)
+        facts["preset"] = describe(self.settings, self.policy.n_parameters)
+        world = plain_value(task.args)
+        self._whole: dict[str, Any] = {**policy_digests(self.policy), "world": world}
+        super().__init__(agent, args, env, facts, stored)
 
     def log(self, metrics: Mapping[str, float], batch: RolloutBatch) -> None:
         """Log an update and show it with some of its answers."""
@@ -112,6 +136,42 @@ class TrainingSession(BaseSession):
     def _is_judged(self) -> bool:
         return self._judges
 
+    @property
+    def _is_resumable(self) -> bool:
+        return self._is_loaded  # else nobody could make the policy again that it started from
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        return self._whole
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "weights": self._trained(),
+            "version": self.policy.version,
+            "rng": self.rng.bit_generator.state,
+            "generator": self.generator.get_state(),
+        }
+
+    def _load_state(self, state: Mapping[str, Any]) -> None:
+        own, stored = self._trained(), state["weights"]
+        shapes, found = ({k: w.shape for k, w in some.items()} for some in (own, stored))
+        if shapes != found:
+            raise LmgymError(
+                f"the checkpoint in {str(self.run.path)!r} holds other weights than are trained:"
+                f" {sorted(shapes.items() ^ found.items())[:2]}"
+            )
+        with torch.no_grad():
+            for name, weight in own.items():
+                weight.copy_(stored[name])
+        self.policy.version = state["version"]
+        self.rng.bit_generator.state = state["rng"]
+        self.generator.set_state(state["generator"])
+
+    def _trained(self) -> dict[str, torch.nn.Parameter]:
+        """The weights that are trained, by name: of an adapter only its own."""
+        named = self.policy.model.named_parameters()
+        return {name: weight for name, weight in named if weight.requires_grad}
+
     def _further_figures(self) -> dict[str, Any]:
         return self._figures_of_splits(self.collector.task)
 
@@ -119,18 +179,19 @@ class TrainingSession(BaseSession):
         self.policy.save(directory)
 
     def _take_back(self, directory: Path) -> None:
-        chosen = load_policy(directory, device=self.args.device, dtype=self.args.dtype)
-        self.policy.model.load_state_dict(chosen.model.state_dict())
+        restore_weights(self.policy, directory)
 
     def _introduce(self) -> None:
         self._display.print(
             f"policy {self.args.model}: {self.policy.n_parameters:,} parameters on"
-            f" {self.policy.device}, learning rate {self.lr:g}, run folder {self.run.path}"
+            f" {self.policy.device}, run folder {self.run.path}"
         )
-        if self.policy.model.dtype != torch.float32:
+        self._display.print(describe(self.settings, self.policy.n_parameters))
+        trained = {p.dtype for p in self.policy.model.parameters() if p.requires_grad}
+        if trained - {torch.float32}:
             self._display.print(
-                f"the weights are {self.policy.model.dtype}: updates much smaller than a weight are"
-                " lost in rounding; --dtype float32 keeps them"
+                f"the weights are {base_of(self.policy.model).dtype}: updates much smaller than a"
+                " weight are lost in rounding; --dtype float32 keeps them"
             )
 
     def _check_room(self, episode: Episode) -> None:

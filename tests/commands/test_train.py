@@ -15,6 +15,7 @@ import pytest
 
 from lmgym import registry
 from lmgym.registry import WORLDS
+from lmgym.training.session import TrainingSession
 
 RunCli = Callable[..., tuple[int, str, str]]
 StartCli = Callable[..., subprocess.Popen[str]]
@@ -89,3 +90,92 @@ def test_ctrl_c_in_training_keeps_the_last_weights(start_cli: StartCli, tmp_path
     assert "Traceback" not in out + err
     assert trained(tmp_path / "r")["status"] == "interrupted"
     assert (tmp_path / "r" / "last" / "model.safetensors").is_file()
+
+
+def wait_for_line(process: subprocess.Popen[str], metrics: Path, number: int) -> None:
+    """Until a run has logged so many updates."""
+    deadline = time.monotonic() + 120
+    while not (metrics.is_file() and metrics.read_text().count("\n") >= number):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_gone_on_with_bit_by_bit(
+    run_cli: RunCli, start_cli: StartCli, tmp_path: Path
+) -> None:
+    budget = ("--updates", "40", "--validate-updates", "10", "--groups", "4", "--seconds", "600")
+    options = ("train", *budget, "--checkpoint-every", "0", *QUICK)
+    process = start_cli([*options, "--out", "killed"], cwd=tmp_path, start_new_session=True)
+    wait_for_line(process, tmp_path / "killed" / "metrics.jsonl", 8)
+    process.kill()
+    process.communicate()
+    assert trained(tmp_path / "killed")["status"] == "running"
+    code, out, _ = run_cli("train", "--resume", "killed")
+    assert code == 0
+    assert "going on after" in out
+    assert run_cli(*options, "--out", "whole")[0] == 0
+    for kind in ("best", "last"):
+        files = [tmp_path / run / kind / "model.safetensors" for run in ("killed", "whole")]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    killed, whole = trained(tmp_path / "killed"), trained(tmp_path / "whole")
+    assert killed["after"] == whole["after"]
+    assert 7 <= killed["resumes"][0]["update"] < 40
+
+
+@pytest.mark.slow
+def test_sigterm_stops_in_good_order_and_tells_how_to_go_on(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--updates", "3", "--groups", "2", "--out", "r", *QUICK)
+    with monkeypatch.context() as patched:
+        original = TrainingSession.log
+
+        def log(self: TrainingSession, *words: Any) -> None:
+            original(self, *words)
+            signal.raise_signal(signal.SIGTERM)
+
+        patched.setattr(TrainingSession, "log", log)
+        code, out, _ = run_cli("train", *options)
+    assert code == 130
+    assert "go on: lmgym train --resume r" in out
+    assert trained(tmp_path / "r")["updates"] == 1
+    assert run_cli("train", "--resume", "r", "--updates", "2")[0] == 0
+    record = trained(tmp_path / "r")
+    assert (record["status"], record["updates"]) == ("finished", 2)
+    code, out, _ = run_cli("train", "--resume=r")
+    assert code == 0
+    assert "is finished: 2 updates are done" in out
+
+
+def a_record(folder: Path, **facts: Any) -> None:
+    folder.mkdir()
+    record = {"agent": "grpo", "env": MATH, "args": {"lr": 0.1}, "world": {}, "reward": "verifier"}
+    (folder / "lmgym.json").write_text(json.dumps(record | facts))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--resume", "nowhere"), "'nowhere' is no run folder"),
+        (("--resume", "r"), "ended before its first update"),
+        (("sft", "--resume", "r"), "agent is 'sft', and the run in 'r' was started with 'grpo'"),
+        (("grpo", "lmgym/Copy-v0", "--resume", "r"), "env is 'lmgym/Copy-v0'"),
+        (("--resume", "r", "--lr", "0.2"), "lr is 0.2, and the run in 'r' was started with 0.1"),
+        (("--resume", "r", "--difficulty", "3"), "difficulty is 3"),
+        (("--resume", "r", "--no-log-kl", "--lr=0.2"), "lr is 0.2"),
+        (("--resume", "r", "--out", "q"), "a run goes on in its own folder"),
+        (("--resume", "her"), "runs of her cannot be resumed"),
+        (("--resume",), "--resume needs a value"),
+    ],
+)
+def test_what_does_not_fit_a_run_is_told_before_anything_is_written(
+    run_cli: RunCli, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    a_record(tmp_path / "r")
+    a_record(tmp_path / "her", agent="her")
+    code, _, err = run_cli("train", *words)
+    assert code == 2
+    assert message in err
+    assert [path.name for path in (tmp_path / "r").iterdir()] == ["lmgym.json"]

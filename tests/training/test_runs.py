@@ -16,7 +16,7 @@ import torch
 
 import lmgym.training.records
 from lmgym.errors import LmgymError
-from lmgym.training.runs import Interrupt, RunFolder, read_metrics
+from lmgym.training.runs import Interrupt, Position, RunFolder, read_metrics, read_record
 
 
 @pytest.fixture
@@ -244,3 +244,81 @@ def test_off_the_main_thread_it_does_nothing() -> None:
     thread.join()
     assert seen == [False]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_sigterm_sets_the_flag_as_well_and_its_handler_is_restored() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.interrupted
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_a_tracker_goes_on_with_the_run_that_it_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    calls: list[dict[str, Any]] = []
+    fake = SimpleNamespace(
+        init=lambda **options: calls.append(options),
+        log=lambda metrics, step: None,
+        finish=lambda: None,
+    )
+    monkeypatch.setitem(sys.modules, name, fake)
+    for place in (None, Position(3, 0)):
+        with RunFolder(
+            "grpo", "e", tmp_path / "run", track=name, tensorboard=False, resumed_at=place
+        ) as run:
+            run.write_record()
+    first, second = calls
+    assert "resume" not in first
+    assert second["resume"] == "allow"
+    assert (first["name"], second["name"]) == ("run", "run")
+    assert first.get("id") == second.get("id")
+    assert ("id" in first) is (name == "wandb")
+    other = "trackio" if name == "wandb" else "wandb"
+    monkeypatch.setitem(sys.modules, other, fake)
+    with RunFolder("grpo", "e", tmp_path / "run", track=other, resumed_at=Position(3, 0)):
+        assert "resume" not in calls[-1]  # it knows nothing of the run yet
+
+
+def test_a_resumed_folder_keeps_its_record_and_cuts_what_is_beyond(run: RunFolder) -> None:
+    run.log(0, {"seconds": 1.0})
+    size = run.sync()
+    run.log(1, {"seconds": 2.0})
+    started = run.write_record({"best": {"update": 1}})["started"]
+    run.close()
+    position = Position(1, size)
+    with RunFolder("x", "e", run.path, tensorboard=False, resumed_at=position) as resumed:
+        resumed.log(1, {"seconds": 3.0})
+        record = resumed.write_record({})
+    assert [row["seconds"] for row in read_metrics(run.path)] == [1.0, 3.0]
+    assert (record["started"], record["agent"], record["best"]) == (started, "grpo", {"update": 1})
+
+
+def test_a_folder_is_written_by_one_process_at_a_time(run: RunFolder) -> None:
+    with pytest.raises(LmgymError, match="another process is writing to the run in"):
+        RunFolder("grpo", "e", run.path, exist_ok=True, tensorboard=False)
+    run.close()
+    RunFolder("grpo", "e", run.path, exist_ok=True, tensorboard=False).close()
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_a_record_that_cannot_be_read_is_told(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "lmgym.json").write_text(content)
+    with pytest.raises(LmgymError, match=r"is no run folder|is not JSON"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ["~/x", "rm:/home/ada/x", "--out=/home/ada", "no~tilde", "/home/b"]
+)
+def test_the_home_folder_comes_back_into_what_a_record_names(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    recorded = lmgym.training.records.plain_value({"a": [text]})
+    assert lmgym.training.records.with_home(recorded) == {"a": [text.replace("~/", "/home/ada/")]}
