@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
+from lmgym.policies.adapters import reference_policy
 from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.policy_gradients.policy_optimizer import distance_metrics
 from lmgym.rewards.kl import sequence_kl
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch, RolloutCollector
@@ -27,7 +29,6 @@ from lmgym.task import Task
 from lmgym.training.arguments import LearnerArgs, Range
 from lmgym.training.session import TrainingSession
 
-from .grpo import distance_metrics, frozen_copy
 from .sft import supervised_step
 
 if TYPE_CHECKING:
@@ -77,10 +78,11 @@ def train(
     """
     with TrainingSession("best-of-n", args, env, world_args, reward or args.reward) as session:
         policy = session.policy
-        start = frozen_copy(policy) if args.log_kl else None
+        start = reference_policy(policy) if args.log_kl else None
         optimizer = torch.optim.AdamW(
             policy.model.parameters(), session.lr, betas=(0.9, 0.95), weight_decay=0.0
         )
+        session.keep("optimizer", optimizer)
         for update in session.updates():
             began = time.perf_counter()
             batch = session.collector.collect(
@@ -160,7 +162,7 @@ class BestOfN:
             temperature=temperature,
             greedy=greedy,
         )
-        return _selected(batch, best_rows(batch, n))
+        return batch.select(best_rows(batch, n))
 
 
 def best_rows(batch: RolloutBatch, n: int) -> NDArray[np.int64]:
@@ -209,16 +211,3 @@ def _distance(batch: RolloutBatch, start: LanguagePolicy, args: BestOfNArgs) -> 
         batch.transcripts, start, temperature=args.temperature, micro_tokens=args.micro_tokens
     )
     return distance_metrics(float(found.k1.mean()))
-
-
-def _selected(batch: RolloutBatch, rows: NDArray[np.int64]) -> RolloutBatch:
-    gold = batch.gold_rewards
-    return replace(
-        batch,
-        transcripts=[batch.transcripts[row] for row in rows],
-        rewards=batch.rewards[rows],
-        scored=batch.scored[rows],
-        parts={name: part[rows] for name, part in batch.parts.items()},
-        gold_rewards=None if gold is None else gold[rows],
-        token_rewards=batch.token_rewards and [batch.token_rewards[row] for row in rows],
-    )

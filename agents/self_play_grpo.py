@@ -42,16 +42,17 @@ from lmgym.games.game import Game
 from lmgym.games.message_policy import MessagePolicy, information_sets
 from lmgym.games.run import Turn
 from lmgym.games.task import GameTask
+from lmgym.policies.adapters import frozen_copy
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.policies.learned_tokenizer import learn_renderer
 from lmgym.policies.loading import load_policy
+from lmgym.policy_gradients.advantages import Scale
 from lmgym.search.exact import exploitability
-from lmgym.training.advantages import Scale
 from lmgym.training.arguments import Range
 from lmgym.training.session import TrainingSession
 
 from .embedded import new_policy
-from .grpo import GRPOArgs, GRPOLearner, frozen_copy
+from .grpo import GRPOArgs, GRPOLearner
 from .sft import supervised_step
 
 __all__ = ["SelfPlayGRPOArgs", "imitate", "legal_share", "starting_policy", "train"]
@@ -212,7 +213,7 @@ def imitate(
         optimizer,
         [collector.example(turn, text, policy.renderer) for turn, text in moves],
         max_grad_norm=args.max_grad_norm,
-        micro_tokens=args.micro_tokens,
+        micro_tokens=args.pass_tokens,
     )
 
 

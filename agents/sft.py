@@ -57,6 +57,7 @@ def train(args: SFTArgs, env: str, world_args: Mapping[str, Any]) -> Path:
         optimizer = torch.optim.AdamW(
             policy.model.parameters(), session.lr, betas=(0.9, 0.95), weight_decay=0.0
         )
+        session.keep("optimizer", optimizer)
         for update in session.updates():
             start = time.perf_counter()
             batch = _episodes(session, args)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +83,50 @@ class RolloutBatch:
             by_token,
             temperature,
         )
+
+    def select(self, rows: NDArray[np.int64]) -> RolloutBatch:
+        """The episodes at some places, in this order."""
+        gold = self.gold_rewards
+        return replace(
+            self,
+            transcripts=[self.transcripts[row] for row in rows],
+            rewards=self.rewards[rows],
+            scored=self.scored[rows],
+            parts={name: part[rows] for name, part in self.parts.items()},
+            gold_rewards=None if gold is None else gold[rows],
+            token_rewards=self.token_rewards and [self.token_rewards[row] for row in rows],
+        )
+
+    def join(self, other: RolloutBatch) -> RolloutBatch:
+        """This batch and another of the same world and reward; its groups are numbered on."""
+        n_before = max((t.group_id for t in self.transcripts), default=-1) + 1
+        moved = [replace(t, group_id=t.group_id + n_before) for t in other.transcripts]
+        golds, tokens = None, None
+        if self.gold_rewards is not None and other.gold_rewards is not None:
+            golds = np.concatenate([self.gold_rewards, other.gold_rewards])
+        if self.token_rewards is not None and other.token_rewards is not None:
+            tokens = [*self.token_rewards, *other.token_rewards]
+        return replace(
+            self,
+            transcripts=[*self.transcripts, *moved],
+            rewards=np.concatenate([self.rewards, other.rewards]),
+            scored=np.concatenate([self.scored, other.scored]),
+            parts={name: np.concatenate([p, other.parts[name]]) for name, p in self.parts.items()},
+            gold_rewards=golds,
+            token_rewards=tokens,
+        )
+
+    def rewards_by_token(self) -> list[NDArray[np.float64]]:
+        """What was paid at each id that the agent drew, one array a transcript.
+
+        Where only outcomes are paid, they stand at the last id.
+        """
+        if self.token_rewards is not None:
+            return self.token_rewards
+        tokens = [np.zeros(t.n_tokens) for t in self.transcripts]
+        for row, reward in zip(tokens, self.rewards, strict=True):
+            row[-1:] = reward
+        return tokens
 
     @property
     def successes(self) -> NDArray[np.float64]:

@@ -120,7 +120,7 @@ class KLPenalty:
         )
         penalties = [-self.beta * estimate_kl(ratio, self.estimator) for ratio in ratios]
         sums = _sums(penalties)
-        paid = batch.token_rewards or _at_the_end(batch.rewards, penalties)
+        paid = batch.rewards_by_token()
         tokens = [before + penalty for before, penalty in zip(paid, penalties, strict=True)]
         parts = {**batch.parts, "kl_penalty": sums}
         return replace(batch, rewards=batch.rewards + sums, token_rewards=tokens, parts=parts)
@@ -265,13 +265,3 @@ def _check_ids(largest: int, policy: LanguagePolicy) -> None:
 
 def _sums(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.array([row.sum() for row in rows], np.float64)
-
-
-def _at_the_end(
-    rewards: NDArray[np.float64], like: Sequence[NDArray[np.float64]]
-) -> list[NDArray[np.float64]]:
-    """Rewards of episodes as rewards of ids: all of it for the last one drawn."""
-    tokens = [np.zeros_like(row) for row in like]
-    for row, reward in zip(tokens, rewards, strict=True):
-        row[-1:] = reward
-    return tokens

@@ -92,11 +92,11 @@ def objective(
 
 def watch_steps(learner: GRPOLearner, expect: Callable[[int], list[Tensor]]) -> list[float]:
     """Compare the gradients before each optimiser step; returns the norms."""
-    take = learner.optimizer.step
+    take = learner.steps.optimizer.step
     norms: list[float] = []
 
     def step(*given: Any, **named: Any) -> None:
-        for parameter, expected in zip(learner.parameters, expect(len(norms)), strict=True):
+        for parameter, expected in zip(learner.steps.parameters, expect(len(norms)), strict=True):
             assert parameter.grad is not None
             assert torch.allclose(
                 parameter.grad, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
@@ -104,7 +104,7 @@ def watch_steps(learner: GRPOLearner, expect: Callable[[int], list[Tensor]]) -> 
         norms.append(float(torch.stack([g.norm() for g in expect(len(norms))]).norm()))
         take(*given, **named)
 
-    learner.optimizer.step = step  # type: ignore[method-assign]
+    learner.steps.optimizer.step = step  # type: ignore[method-assign]
     return norms
 
 
@@ -137,7 +137,7 @@ def test_every_step_has_the_gradient_of_the_formulas(options: dict[str, Any]) ->
                 first = logprobs_of(start, transcript, args.temperature)
             now = logprobs_of(policy, transcript, args.temperature)
             rows.append((advantages[row], now, first, first))
-        gradients = torch.autograd.grad(objective(args, rows), learner.parameters)
+        gradients = torch.autograd.grad(objective(args, rows), learner.steps.parameters)
         norm = float(torch.stack([g.norm() for g in gradients]).norm())
         return [g * min(1.0, args.max_grad_norm / (norm + 1e-6)) for g in gradients]
 

@@ -21,7 +21,7 @@ from lmgym.training.runs import read_metrics
 
 GOAL, TEXT = "lmgym/WebGoal-v0", "lmgym/Web-v0"
 ONE_FACT = {"sites": 1, "difficulty": 1}
-SMALL = {"test_limit": 4, "validation_limit": 4, "test_samples": 1}
+SMALL = {"test_limit": 2, "validation_limit": 2, "test_samples": 1, "max_tokens": 200}
 
 
 def record_of(folder: Path) -> dict[str, Any]:

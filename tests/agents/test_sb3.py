@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from string import ascii_letters
 from typing import Any
@@ -79,16 +80,35 @@ def record_of(folder: Path) -> dict[str, Any]:
     return record
 
 
-@pytest.fixture
-def identity(tmp_path: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A world whose questions end with their answer, one of four digits."""
     rows = [
         {"question": letter + digit, "answer": digit} for letter in ascii_letters
         for digit in "0123"
     ]  # fmt: skip
-    file = tmp_path / "identity.jsonl"
+    file = tmp_path_factory.mktemp("identity") / "identity.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return {"problems": str(file), "instruction": ""}
+
+
+@pytest.fixture(scope="module")
+def from_scratch(
+    identity: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The folder of a short run of a learner, made once and not to be changed."""
+
+    @cache
+    def folder_of(agent: str) -> Path:
+        return short_run(agent, identity, tmp_path_factory.mktemp(agent) / "r", seed=3)
+
+    return folder_of
+
+
+def short_run(agent: str, identity: dict[str, Any], out: Path, seed: int) -> Path:
+    args = {**NETWORK, **SIZES[agent], "updates": 8, "validate_every": 0.01}
+    given = {**args, "seed": seed, "out": str(out), "validation_limit": 2, "test_limit": 8}
+    return run(agent, given, MATH, identity)
 
 
 @pytest.fixture
@@ -131,8 +151,8 @@ def test_every_actor_critic_improves_the_embedded_policy(agent: str, tmp_path: P
     def ends_with_a_five(prompts: list[str], completions: list[str]) -> list[float]:
         return [float(text.endswith("5")) for text in completions]
 
-    n_updates = 80 if agent == "sb3-a2c" else 25  # of one gradient step, or of eight
-    args = {"out": str(tmp_path / "r"), "num_envs": 32, "lr": 2e-3, "updates": n_updates}
+    n_updates = 60 if agent == "sb3-a2c" else 12  # of one gradient step, or of eight
+    args = {"out": str(tmp_path / "r"), "num_envs": 32, "lr": 4e-3, "updates": n_updates}
     quick = {"test_limit": 4, "validation_limit": 4, "validate_every": 1e9}
     folder = run(agent, {**args, **quick}, MATH, {}, ends_with_a_five)
     rewards = [row["reward"] for row in read_metrics(folder) if "reward" in row]
@@ -142,14 +162,13 @@ def test_every_actor_critic_improves_the_embedded_policy(agent: str, tmp_path: P
 
 @pytest.mark.parametrize("agent", LEARNERS)
 def test_the_same_seed_gives_the_same_weights(
-    agent: str, identity: dict[str, Any], tmp_path: Path
+    agent: str, identity: dict[str, Any], from_scratch: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    def weights(name: str, seed: int) -> dict[str, torch.Tensor]:
-        args = {**NETWORK, **SIZES[agent], "updates": 8, "validate_every": 0.01}
-        given = {**args, "seed": seed, "out": str(tmp_path / name), "validation_limit": 2}
-        return load_file(run(agent, given, MATH, identity) / "last" / "policy.safetensors")
-
-    first, again, other = weights("a", 3), weights("b", 3), weights("c", 4)
+    folders = [short_run(agent, identity, tmp_path / str(seed), seed) for seed in (3, 4)]
+    first, again, other = (
+        load_file(folder / "last" / "policy.safetensors")
+        for folder in (from_scratch(agent), *folders)
+    )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
@@ -184,10 +203,9 @@ def test_training_leaves_the_global_generators_alone(
 
 @pytest.mark.parametrize("agent", LEARNERS)
 def test_a_run_from_scratch_leaves_a_complete_folder(
-    agent: str, identity: dict[str, Any], tmp_path: Path
+    agent: str, from_scratch: Callable[[str], Path]
 ) -> None:
-    args = {**NETWORK, **SIZES[agent], "updates": 8, "out": str(tmp_path / "r")}
-    folder = run(agent, args, MATH, identity)
+    folder = from_scratch(agent)
     names = {path.name for path in folder.iterdir()}
     assert {"best", "last", "curve.png", "lmgym.json", "metrics.jsonl", "tensorboard"} == names
     for checkpoint in ("best", "last"):
@@ -208,6 +226,7 @@ def test_the_checkpoint_of_a_language_model_is_one(agent: str, small: dict[str, 
     folder = run(agent, small, "lmgym/Copy-v0", {}, share_of_a)
     names = {path.name for path in (folder / "best").iterdir()}
     assert {"model.safetensors", "config.json", "critic.safetensors", "sb3.zip"} <= names
+    assert (folder / "curve.png").stat().st_size > 10_000
     policy = load_policy(folder / "best")
     collector = RolloutCollector(policy, make_task("lmgym/Copy-v0"), None)
     found = evaluate(collector, None, split="test", limit=8, samples=0)
@@ -220,10 +239,9 @@ def test_the_checkpoint_of_a_language_model_is_one(agent: str, small: dict[str, 
 
 @pytest.mark.parametrize("agent", LEARNERS)
 def test_stable_baselines3_opens_its_checkpoint(
-    agent: str, identity: dict[str, Any], tmp_path: Path
+    agent: str, from_scratch: Callable[[str], Path]
 ) -> None:
-    args = {**NETWORK, **SIZES[agent], "updates": 4, "out": str(tmp_path / "r")}
-    folder = run(agent, args, MATH, identity)
+    folder = from_scratch(agent)
     algorithm = CLASSES[agent].load(folder / "last" / "sb3.zip", device="cpu")
     saved = load_file(folder / "last" / "policy.safetensors")
     state = algorithm.policy.state_dict()
@@ -239,7 +257,7 @@ def test_validation_may_be_on_the_problems_that_are_trained_on(
         asked.append(split)
         return evaluate(*args, split=split, **words)
 
-    monkeypatch.setattr("lmgym.training.base_session.evaluate", watched)
+    monkeypatch.setattr("lmgym.training.examination.evaluate", watched)
     args = {**NETWORK, **SIZES["sb3-a2c"], "updates": 2, "validate_every": 0.0, "target": 0.0}
     words = {**args, "out": str(tmp_path / "r"), "validate_on": "train"}
     record = record_of(run("sb3-a2c", words, MATH, identity))
@@ -415,7 +433,7 @@ def test_a_world_that_judges_nothing_needs_another_reward(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_the_best_checkpoint_is_the_best_paid_on_validation(tmp_path: Path) -> None:
     limits = {"validation_limit": 8, "test_limit": 8, "test_samples": 1}
-    args = {"out": str(tmp_path / "run"), "reward": "length", "updates": 2, **limits}
+    args = {"out": str(tmp_path / "run"), "reward": "length", "updates": 2, "num_envs": 8, **limits}
     folder = run("sb3-ppo", args, MATH, {})
     record = json.loads((folder / "lmgym.json").read_text())
     assert "validation/reward" in record["best"]

@@ -1,0 +1,154 @@
+"""Where batches come from: groups with a signal, punished lengths, and a curriculum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+
+from lmgym.agents.grpo import GRPOArgs, GRPOLearner
+from lmgym.errors import LmgymError
+from lmgym.factory import make_source, make_task
+from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.policies.loading import load_policy
+from lmgym.policy_gradients.on_policy import BatchSource
+from lmgym.policy_gradients.on_policy_args import OnPolicyArgs
+from lmgym.rewards.combinators import WeightedSum
+from lmgym.rewards.source import RewardBatch, RewardLevel
+from lmgym.rollouts import RolloutBatch, RolloutCollector
+from lmgym.task import Role, Verdict
+from lmgym.transcript import Transcript
+
+
+@pytest.fixture(scope="module")
+def policy() -> LanguagePolicy:
+    return load_policy("embedded")
+
+
+def source(
+    policy: LanguagePolicy, args: OnPolicyArgs, reward: Any = "verifier", **options: Any
+) -> BatchSource:
+    task = make_task("lmgym/Math-v0", **{"problems": "addition/1-2"} | options)
+    session: Any = SimpleNamespace(
+        collector=RolloutCollector(policy, task, reward),
+        rng=np.random.default_rng(0),
+        generator=torch.Generator().manual_seed(0),
+    )
+    return BatchSource(session, args)
+
+
+class Lengths:
+    """Pays each turn for what was said in it."""
+
+    level = RewardLevel.TURN
+    is_causal = True
+
+    def score(self, transcripts: Sequence[Transcript]) -> RewardBatch:
+        said = [[m for m in t.messages if m.role is Role.ASSISTANT] for t in transcripts]
+        dense = [np.array([float(sum(map(ord, m.content)) % 7) for m in turns]) for turns in said]
+        return RewardBatch(np.zeros(len(transcripts)), dense)
+
+
+def brevity(prompts: list[str], completions: list[str], **columns: object) -> list[float]:
+    return [-0.001 * len(text) for text in completions]
+
+
+def spreads(batch: RolloutBatch, size: int) -> list[float]:
+    found: list[float] = np.ptp(batch.rewards.reshape(-1, size), axis=1).tolist()
+    return found
+
+
+def test_dynamic_sampling_fills_a_batch_with_groups_that_differ(policy: LanguagePolicy) -> None:
+    plain = source(policy, OnPolicyArgs(groups=16, group_size=4)).draw()
+    assert min(spreads(plain, 4)) == 0
+    drawn = source(policy, OnPolicyArgs(groups=16, group_size=4, dynamic_sampling=5))
+    batch = drawn.draw()
+    assert spreads(batch, 4) == [1.0] * 16
+    groups = [t.group_id for t in batch.transcripts]
+    assert len(set(groups)) == 16
+    assert groups == [group for group in dict.fromkeys(groups) for _ in range(4)]
+    for group in set(groups):
+        assert len({t.task_id for t in batch.transcripts if t.group_id == group}) == 1
+    assert drawn.metrics()["groups/drawn"] > drawn.metrics()["groups/kept"] == 16
+
+
+def test_where_no_group_differs_the_batch_is_left_as_it_was_drawn(policy: LanguagePolicy) -> None:
+    drawn = source(policy, OnPolicyArgs(groups=4, group_size=2, dynamic_sampling=2), "none")
+    assert len(drawn.draw().transcripts) == 8
+    assert drawn.metrics() == {"groups/drawn": 12.0, "groups/kept": 0.0}
+
+
+def test_overlong_answers_are_punished_and_told_as_a_part(policy: LanguagePolicy) -> None:
+    batch = source(policy, OnPolicyArgs(groups=16, group_size=2, overlong_buffer=16)).draw()
+    lengths, longest = batch.lengths, 16
+    wanted = -np.minimum(lengths, longest) / longest
+    assert batch.parts["overlong"] == pytest.approx(wanted)
+    assert batch.rewards == pytest.approx(batch.successes + wanted)
+
+
+def test_answers_that_ran_out_of_tokens_can_be_left_out(policy: LanguagePolicy) -> None:
+    drawn = source(policy, OnPolicyArgs(groups=32, group_size=2, mask_truncated=True))
+    drawn.session.collector = RolloutCollector(
+        policy, drawn.session.collector.task, "verifier", max_tokens=2
+    )
+    batch = drawn.draw()
+    is_whole = np.array([t.verdict is not Verdict.UNFINISHED for t in batch.transcripts])
+    assert 0 < is_whole.sum() < 64
+    assert (batch.scored == is_whole).all()
+
+
+def test_an_adaptive_curriculum_draws_what_is_sometimes_solved(policy: LanguagePolicy) -> None:
+    args = OnPolicyArgs(groups=32, group_size=4, curriculum="adaptive")
+    drawn = source(policy, args, problems="addition/1-6")
+    levels = [[t.columns["level"] for t in drawn.draw().transcripts] for _ in range(6)]
+    assert np.mean(levels[0]) > 2.5
+    assert np.mean(levels[-1]) < 2.5
+    again = source(policy, args, problems="addition/1-6")
+    again.load_state_dict(drawn.state_dict())
+    assert again.state_dict() == drawn.state_dict()
+
+
+def test_credit_by_turns_reaches_the_loss(policy: LanguagePolicy) -> None:
+    """A reward that is paid within an episode, on a world of several turns."""
+    task = make_task("lmgym/GuessNumber-v0")
+    collector = RolloutCollector(policy, task, Lengths())
+    batch = collector.collect(
+        np.random.default_rng(0), torch.Generator().manual_seed(0), n_groups=4, group_size=4
+    )
+    assert batch.token_rewards is not None
+    learner = GRPOLearner(load_policy("embedded"), GRPOArgs(credit="turn"), 1e-4, 64)
+    metrics = learner.step(batch, 0)
+    assert metrics["signal"] > 0
+    assert metrics["gradient_norm"] > 0
+
+
+def test_parts_can_be_compared_one_by_one(policy: LanguagePolicy) -> None:
+    reward = WeightedSum({"right": "verifier", "brief": brevity})
+    task = make_task("lmgym/Math-v0")
+    batch = RolloutCollector(policy, task, reward).collect(
+        np.random.default_rng(0),
+        torch.Generator().manual_seed(0),
+        n_groups=64,
+        group_size=4,
+        temperature=1.5,
+    )
+    signals = {}
+    kinds: tuple[Literal["sum", "parts"], ...] = ("sum", "parts")
+    for aggregate in kinds:
+        args = GRPOArgs(aggregate=aggregate)
+        learner = GRPOLearner(load_policy("embedded"), args, 1e-4, 16, reward)
+        found = learner._advantages(batch, torch.tensor(batch.scored))
+        lengths, right = torch.tensor(batch.lengths), torch.tensor(batch.successes)
+        same = (right[:, None] == right) & (lengths[:, None] != lengths)
+        groups = torch.arange(len(right)) // 4
+        mixed = right.reshape(-1, 4).amax(1) > right.reshape(-1, 4).amin(1)
+        same &= (groups[:, None] == groups) & mixed[groups]
+        first, second = same.nonzero()[0].tolist()
+        signals[aggregate] = abs(float(found[first] - found[second]))
+    assert signals["parts"] > 10 * signals["sum"]
+    with pytest.raises(LmgymError, match="terms of a sum"):
+        GRPOLearner(policy, GRPOArgs(aggregate="parts"), 1e-4, 16, make_source("verifier"))
