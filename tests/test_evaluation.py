@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -163,7 +162,7 @@ def test_without_gold_rewards_none_are_told(collector: RolloutCollector) -> None
 class Coin(MathTask):
     """Judges by the world's own luck."""
 
-    def reply(self, state: Fraction, text: str, rng: np.random.Generator) -> Reply[Fraction]:
+    def reply(self, state: Any, text: str, rng: np.random.Generator) -> Reply[Any]:
         del text
         return Reply(state, verdict=Verdict.CORRECT if rng.random() < 0.5 else Verdict.INCORRECT)
 

@@ -1,24 +1,28 @@
-"""`lmgym eval`: how often a policy is right, with intervals, and what it says."""
+"""`lmgym eval`: how often a policy is right, with standard errors, and what it says."""
 
 from __future__ import annotations
 
-import math
+import importlib.util
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from lmgym.commands import eval_tables as tables
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file, write_json
+from lmgym.commands.journal import partial_file
+from lmgym.commands.protocol import are_numbers, check_metrics
+from lmgym.commands.summary import Summary, figures_of
 from lmgym.commands.worlds import DEFAULT_WORLD, find_text_world, world_arguments
 from lmgym.errors import LmgymError
-from lmgym.evaluation import Evaluation
 from lmgym.factory import make_task
+from lmgym.metric_figure import draw_metrics, points_of
+from lmgym.metrics import Kind, Metric
 from lmgym.registry import WORLDS
 from lmgym.task import Verdict
 from lmgym.training.progress import visible
@@ -27,11 +31,8 @@ from lmgym.transcript import Transcript
 
 if TYPE_CHECKING:
     from lmgym.commands.measuring import Measured
-    from lmgym.commands.worth import BestOf, Worth
 
 __all__ = ["EvalArgs", "evaluate_policy"]
-
-_MARKS = {True: ("right", "green"), False: ("wrong", "red")}
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ class EvalArgs:
     limit: int | None = None
     """Problems; by default 512, or 50 for policies of more than 10 million parameters."""
     samples: int | None = None
-    """Sampled answers for each problem, besides the greedy one; by default 4, or 0 for policies of
-    more than 10 million parameters."""
+    """Sampled answers for each problem, besides the greedy one; by default what --metrics needs;
+    without these 4, or 0 for policies of more than 10 million parameters."""
+    metrics: str | None = None
+    """What to measure, as greedy,pass@1,8,maj@8,best@4; a letter k stands for 1, 2, 4, ... and
+    --samples. By default greedy,pass@1."""
     temperature: float = 1.0
     """Of the samples."""
     seed: int = 0
@@ -68,7 +72,12 @@ class EvalArgs:
     show: int = 5
     """Answers to print."""
     out: str | None = None
-    """A .json file for the figures, the command, the versions and all answers that were kept."""
+    """A .json file for the figures, all settings and the answers. Until it is written, a file
+    beside it keeps what is answered, and the same command goes on from there."""
+    all_answers: bool = False
+    """Keep every sampled answer in --out too."""
+    plot: str | None = None
+    """A .png file for pass@k and maj@k against k."""
 
 
 def evaluate_policy(argv: Sequence[str]) -> int:
@@ -87,18 +96,20 @@ def evaluate_policy(argv: Sequence[str]) -> int:
     from lmgym.commands.measuring import measure
 
     with closing(task):
-        measured = measure(args, task, title)
-    console = Console()
-    console.print(_table(measured, title, args.reward))
-    if args.show:
-        console.print(_answers(measured.evaluation.transcripts, args.show))
+        measured = measure(args, spec.id, world_args, task, title)
+    _print(measured, title, args)
+    if args.plot is not None:
+        _plot(measured, title, args.plot)
     if args.out is not None:
         write_json(args.out, _record(env, args, world_args, measured))
-        console.print(Text(f"written to {args.out}"), soft_wrap=True)
+        partial_file(args.out).unlink(missing_ok=True)
+    for path in (args.plot, args.out):
+        if path is not None:
+            Console().print(Text(f"written to {path}"), soft_wrap=True)
     return 0
 
 
-_LEAST = {"limit": 1, "batch_size": 1, "samples": 0, "show": 0, "best_of": 1}
+_LEAST = {"limit": 1, "batch_size": 1, "samples": 0, "seed": 0, "show": 0, "best_of": 1}
 
 
 def _check(args: EvalArgs) -> None:
@@ -124,111 +135,85 @@ def _check(args: EvalArgs) -> None:
         )
     if args.out is not None:
         check_file(args.out)
+    elif args.all_answers:
+        raise LmgymError("--all-answers keeps the answers in a file; give --out results.json")
+    if args.plot is not None:
+        check_file(args.plot, ".png")
+        if importlib.util.find_spec("matplotlib") is None:
+            raise LmgymError("--plot needs matplotlib; run: pip install matplotlib")
+    check_metrics(args)
 
 
-def _table(measured: Measured, title: str, reward: str | None) -> Table:
-    """The figures with 95 % intervals."""
-    found = measured.evaluation
-    table = Table(title=Text(title), box=SIMPLE_HEAD, show_header=False)
-    if isinstance(found, Evaluation):
-        _add_greedy(table, found)
-        _add_reward(table, "reward", measured.reward)
-        if found.gold_reward is not None:
-            table.add_row("gold reward", _number(found.gold_reward, found.gold_reward_interval))
-        for name, value in found.figures.items():
-            table.add_row(name, f"{value:.1%}")
+def _print(measured: Measured, title: str, args: EvalArgs) -> None:
+    console, found = Console(), measured.evaluation
+    if isinstance(found, Summary):
+        console.print(tables.metrics_table(found, title))
+        if len(found.families) > 1:
+            console.print(tables.families_table(found.families))
+        console.print(tables.facts_table(measured, args.reward))
     else:
-        _add_best(table, found)
-    if reward is not None:
-        table.add_row("rewarded by", Text(visible(reward), overflow="fold"))
-    table.add_row("problems", f"{found.n:,}")
-    table.add_row("mean length", f"{found.mean_length:.1f} tokens")
-    table.add_row("speed", f"{measured.tokens_per_second:,.0f} tokens/s")
-    table.add_row("time", f"{measured.seconds:.1f} s")
-    table.add_row("policy", f"{measured.n_parameters:,} parameters")
-    return table
+        console.print(tables.best_table(measured, found, title, args.reward))
+    if args.show:
+        console.print(tables.answers_table(tables.evenly(_shown(measured), args.show)))
 
 
-def _add_greedy(table: Table, found: Evaluation) -> None:
-    table.add_row("greedy accuracy", _share(found.greedy, found.greedy_interval))
-    if found.pass_at_1 is not None:
-        label = f"pass@1 of {found.samples} samples, temperature {found.temperature:g}"
-        table.add_row(label, _share(found.pass_at_1, found.pass_at_1_interval))
+def _shown(measured: Measured) -> list[tuple[bool, str, str, str]]:
+    """The greedy answers, else the first samples, or those that are best."""
+    return [
+        (row["verdict"] == Verdict.CORRECT, row["question"], row["answer"], row["gold"] or "")
+        for row in _answers(measured, has_samples=False)
+    ]
 
 
-def _add_best(table: Table, found: BestOf) -> None:
-    """Three figures of the best answers, each beside that of a single one."""
-    kinds = ((f"best of {found.answers}", found.best), ("one sample", found.sample))
-    for kind, worth in kinds:
-        success = worth.success
-        table.add_row(f"accuracy, {kind}", _share(success.mean, (success.low, success.high)))
-    for kind, worth in kinds:
-        _add_reward(table, f"reward, {kind}", worth)
-    for kind, worth in kinds:
-        if worth.gold is not None:
-            gold = worth.gold
-            table.add_row(f"gold reward, {kind}", _number(gold.mean, (gold.low, gold.high)))
-
-
-def _add_reward(table: Table, label: str, worth: Worth | None) -> None:
-    if worth is None:
-        return
-    mean = worth.reward
-    shown = Text("none") if mean is None else _number(mean.mean, (mean.low, mean.high))
-    if worth.n_unscored:
-        shown.append(f" ({worth.n_unscored:,} without a score)")
-    table.add_row(label, shown)
-
-
-def _share(value: float, interval: tuple[float, float] | None) -> Text:
-    if interval is None or not all(map(math.isfinite, interval)):
-        return Text(f"{value:.1%}")
-    low, high = (100 * min(1.0, max(0.0, end)) for end in interval)
-    return Text(f"{value:.1%} [{low:.1f}, {high:.1f}]")
-
-
-def _number(value: float, interval: tuple[float, float] | None) -> Text:
-    if interval is None or not all(map(math.isfinite, interval)):
-        return Text(f"{value:.3f}")
-    return Text(f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]")
-
-
-def _answers(transcripts: Sequence[Transcript], n: int) -> Table:
-    """Some answers, evenly spaced over the split."""
-    table = Table("", "question", "answer", "gold", box=SIMPLE_HEAD)
-    for transcript in transcripts[:: max(1, len(transcripts) // n)][:n]:
-        mark, style = _MARKS[transcript.verdict is Verdict.CORRECT]
-        texts = (transcript.prompt_text, transcript.completion_text, transcript.gold or "")
-        table.add_row(Text(mark, style), *(Text(visible(text), overflow="fold") for text in texts))
-    return table
+def _plot(measured: Measured, title: str, path: str) -> None:
+    """pass@k against k, and maj@k where the right answers are numbers."""
+    answers = measured.answers
+    has_votes = are_numbers([each.problem.gold for each in answers])
+    kinds: tuple[Kind, ...] = ("pass", "maj") if has_votes else ("pass",)
+    curves = {
+        f"{kind}@k": {
+            k: figures_of(answers, [Metric(kind, k)])[f"{kind}@{k}"]
+            for k in points_of(len(answers[0].samples))
+        }
+        for kind in kinds
+    }
+    is_greedy = answers[0].greedy is not None
+    greedy = figures_of(answers, [Metric("greedy")] if is_greedy else [])
+    lines = {name: estimate.mean for name, estimate in greedy.items()}
+    draw_metrics(curves, Path(path), title=title, lines=lines)
 
 
 def _record(env: str, args: EvalArgs, world_args: Any, measured: Measured) -> dict[str, Any]:
     """What `--out` keeps."""
     facts = run_facts("", env, args.seed)
     del facts["agent"]
-    transcripts = measured.evaluation.transcripts
     return facts | {
         "args": args,
         "world": world_args,
-        "figures": measured.figures,
+        "protocol": measured.settings,
+        "figures": measured.evaluation.as_dict(),
         "seconds": measured.seconds,
         "tokens_per_second": measured.tokens_per_second,
         "n_parameters": measured.n_parameters,
-        "answers": [
-            {
-                "task_id": transcript.task_id,
-                "question": transcript.prompt_text,
-                "answer": transcript.completion_text,
-                "gold": transcript.gold,
-                "verdict": str(transcript.verdict),
-                **_graded(transcript),
-            }
-            for transcript in transcripts
-        ],
+        "answers": _answers(measured, has_samples=args.all_answers),
     }
 
 
-def _graded(transcript: Transcript) -> dict[str, float]:
-    gold_reward = transcript.gold_reward
-    return {} if gold_reward is None else {"gold_reward": gold_reward}
+def _answers(measured: Measured, *, has_samples: bool) -> list[dict[str, Any]]:
+    """The answers that are kept, as plain values."""
+    found = measured.evaluation
+    if isinstance(found, Summary):
+        return [each.as_dict(has_samples=has_samples) for each in measured.answers]
+    return [_told(transcript) for transcript in found.transcripts]
+
+
+def _told(transcript: Transcript) -> dict[str, Any]:
+    found = {
+        "task_id": transcript.task_id,
+        "question": transcript.prompt_text,
+        "gold": transcript.gold,
+        "answer": transcript.completion_text,
+        "verdict": str(transcript.verdict),
+    }
+    grade = transcript.gold_reward
+    return found if grade is None else found | {"gold_reward": grade}

@@ -1,4 +1,4 @@
-"""What `lmgym eval` measures of rewards: of single answers, and of the best of N."""
+"""What `lmgym eval --best-of` measures: the best of N answers beside a single one."""
 
 from __future__ import annotations
 
@@ -43,22 +43,20 @@ class RecordingCollector(RolloutCollector):
 
     Attributes:
         n_tokens: ids so far.
-        greedy: batches of greedy answers.
-        sampled: the others.
+        sampled: what each batch was paid.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Start with nothing."""
         super().__init__(*args, **options)
         self.n_tokens = 0
-        self.greedy: list[Paid] = []
         self.sampled: list[Paid] = []
 
     def collect(self, *args: Any, **options: Any) -> RolloutBatch:
         """As `RolloutCollector.collect`."""
         batch = super().collect(*args, **options)
         self.n_tokens += int(batch.lengths.sum())
-        (self.greedy if options.get("greedy") else self.sampled).append(Paid.of(batch))
+        self.sampled.append(Paid.of(batch))
         return batch
 
 
