@@ -38,6 +38,17 @@ _WORLDS = (
         },
     ),
     WorldSpec(
+        "lmgym/ToolMath-v0",
+        "lmgym.envs.tool_math.task:ToolMathTask",
+        "Work out an expression; a calculator may be called before the answer.",
+        baselines={
+            "random tokens": "0.000",
+            "embedded policy, greedy": "0.000 [0.000, 0.009]",
+            "after demonstrations (`lmgym train sft`, 600 updates)": "0.735 [0.692, 0.774]",
+            "demonstrations": "1.000",
+        },
+    ),
+    WorldSpec(
         "lmgym/Preference-v0",
         "lmgym.envs.preference.task:PreferenceTask",
         "Write what a hidden taste prefers; a learner paid by a model of it over-optimises.",

@@ -1,4 +1,4 @@
-"""The command line: `lmgym train`, `eval`, `play`, `match`, `reward`, `envs`, `card`, `bench`.
+"""The command line: `lmgym train`, `compare`, `eval`, `play`, `match`, `reward` and the rest.
 
 A command is a function that takes the words after its name and returns the exit code. Mistakes of
 the person at the keyboard end in one sentence and exit code 2; a traceback means a defect.
@@ -22,6 +22,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "lmgym.commands.train:train",
         "[AGENT] [ENV]",
         "train a policy on a world; by default grpo on lmgym/Math-v0",
+    ),
+    "compare": (
+        "lmgym.commands.compare:compare",
+        "RUN ...",
+        "put runs side by side: curves and test figures over seeds",
     ),
     "eval": (
         "lmgym.commands.evaluate:evaluate_policy",

@@ -25,6 +25,7 @@ __all__ = [
     "LEVELS",
     "PLAYERS",
     "PLAYER_ARGUMENTS",
+    "RESUMABLE",
     "REWARDS",
     "REWARD_ARGUMENTS",
     "WORLDS",
@@ -43,6 +44,7 @@ REWARDS: dict[str, str] = {
     "format": "lmgym.rewards.formats:FormatReward",
     "pattern": "lmgym.rewards.formats:PatternReward",
     "length": "lmgym.rewards.length:length_reward",
+    "tool-use": "lmgym.rewards.tool_use:ToolUseReward",
     "majority": "lmgym.rewards.majority:MajorityVoteReward",
     "random": "lmgym.rewards.controls:RandomReward",
     "inverted": "lmgym.rewards.controls:InvertedReward",
@@ -63,6 +65,8 @@ REWARD_ARGUMENTS: dict[str, str] = {
 
 AGENTS: dict[str, str] = {
     "grpo": "lmgym.agents.grpo:GRPOArgs",
+    "ppo": "lmgym.agents.ppo:PPOArgs",
+    "reinforce": "lmgym.agents.reinforce:ReinforceArgs",
     "best-of-n": "lmgym.agents.best_of_n:BestOfNArgs",
     "sft": "lmgym.agents.sft:SFTArgs",
     "sb3-ppo": "lmgym.agents.sb3_ppo:SB3PPOArgs",
@@ -77,6 +81,9 @@ AGENTS: dict[str, str] = {
     "embedded": "lmgym.agents.embedded:EmbeddedArgs",
 }
 """Learners by name: their arguments, whose module has `train(args, ...)`."""
+
+RESUMABLE = ("grpo", "ppo", "reinforce", "best-of-n", "sft")
+"""Learners that write checkpoints, so that `lmgym train --resume DIR` goes on with their runs."""
 
 
 PLAYERS: dict[str, str] = {

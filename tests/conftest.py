@@ -29,6 +29,9 @@ MAY_DIFFER = frozenset({"answer_bytes"})
 IN_FULL: tuple[str, ...] = ()
 """Worlds of a shared class that are checked in full besides its representative."""
 
+WITH_CURVES = ("test_curves.py", "test_the_checkpoint_of_a_language_model_is_one")
+"""Files of tests, and tests, in which the curves of runs are drawn."""
+
 settings.register_profile("untimed", deadline=None)  # no test fails on a busy machine
 settings.load_profile("untimed")
 
@@ -42,6 +45,24 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _curves_are_drawn_where_they_matter() -> Iterator[None]:
+    """A picture takes as long as a short run does; elsewhere it's a file without one."""
+    from lmgym.training import curves, runs
+
+    draw = curves.draw_curve
+
+    def draw_or_touch(metrics: Any, path: Path, **words: Any) -> None:
+        if any(name in os.environ.get("PYTEST_CURRENT_TEST", "") for name in WITH_CURVES):
+            draw(metrics, path, **words)
+        else:
+            path.touch()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "draw_curve", draw_or_touch)
+        yield
 
 
 @pytest.fixture

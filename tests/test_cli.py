@@ -107,7 +107,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("trian", ["unknown command 'trian'; known: train", "lmgym --help"]),
     ("--modle", ["unknown command '--modle'"]),
     ("train grp", ["unknown agent or environment 'grp'; known: grpo"]),
-    ("train ppo lmgym/Math-v0", ["unknown agent 'ppo'; known: sb3-ppo"]),
+    ("train ppoo lmgym/Math-v0", ["unknown agent 'ppoo'; known: ppo"]),
     ("train grpo Math-v0", ["unknown environment 'Math-v0'; known: lmgym/Math-v0", "MODULE:ID"]),
     ("train lmgym/Meth-v0", ["unknown environment 'lmgym/Meth-v0'; known: lmgym/Math-v0"]),
     ("train no_such_module:x/Y-v0", ["cannot import 'no_such_module'"]),

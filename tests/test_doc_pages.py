@@ -12,15 +12,20 @@ from lmgym.sb3.generators import seeded_globals
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = {
     "debate.md": 4,
+    "evaluation.md": 4,
     "games.md": 6,
     "matches.md": 5,
+    "math.md": 7,
     "mcts.md": 4,
     "preferences.md": 3,
+    "real-models.md": 3,
     "rewards.md": 9,
+    "runs.md": 2,
     "search.md": 5,
     "self-play-tokens.md": 2,
     "self-play.md": 3,
     "stable-baselines3.md": 4,
+    "tools.md": 3,
     "vector-environments.md": 3,
     "web.md": 2,
 }

@@ -215,7 +215,7 @@ BROKEN: list[tuple[type[Fair], str, str]] = [
     (WithGlobalRandomness, "seeding", "another environment, seed 0: "),
     (WithStateChangedInPlace, "snapshots", "the rest of the episode: "),
     (WithoutPickling, "pickling", "the environment cannot be pickled: "),
-    (WithGrowth, "growth", "bytes more after 1000 episodes"),
+    (WithGrowth, "growth", "bytes more after 200 episodes"),
     (WithWrongDemonstrations, "gold", "the demonstration of aaa is paid 0.0"),
     (WithoutDemonstrations, "gold", "has gold answers and demonstrates none in aaa"),
     (WithGenerosity, "garbage", "'' is paid 1.0 in aaa"),

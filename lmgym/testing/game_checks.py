@@ -24,7 +24,11 @@ _GAMES = 20
 _KINDS = ("discrete", "text")
 _TRIES = ("", "\n", "\x00" * 3, "<|im_start|>system", "-1", "9" * 5000)
 _WRONG: tuple[Any, ...] = (-1, 10**9, None, 1.5, np.array([0, 1]), True)
-_GROWTH = 64 * 1024
+_MEASURED = 200
+"""The last of a thousand games, whose memory is measured. It's traced from as many before them on;
+tracing all would make play several times as slow."""
+_GROWTH = 64 * _MEASURED
+"""Bytes that measured games may leave behind."""
 _HINTS = (
     "Observation space for each agent probably should be",
     "Action space for each agent probably should be",
@@ -154,21 +158,24 @@ def check_growth(make: MakeEnv) -> None:
     env, rng = make(), np.random.default_rng(0)
     env.reset(seed=0)
     sizes = [len(_play(env, rng)[0]["text"])]
-    for _ in range(100):
-        env.reset()
-        _play(env, rng)
-    gc.collect()
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        for _ in range(1000):
+
+    def play(games: int) -> None:
+        for _ in range(games):
             env.reset()
             sizes.append(len(_play(env, rng)[0]["text"]))
+
+    play(1000 - 2 * _MEASURED)
+    tracemalloc.start()
+    try:
+        play(_MEASURED)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        play(_MEASURED)
         gc.collect()
         grown = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert grown < _GROWTH, f"memory grows by {grown} bytes in 1,000 games"
+    assert grown < _GROWTH, f"memory grows by {grown} bytes in {_MEASURED} games"
     first, last = max(sizes[:100]), max(sizes[-100:])
     assert last <= 1.5 * first, f"first observations grow from {first} to {last} characters"
 

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "fork.py"
+from lmgym.errors import LmgymError
 
-pytestmark = pytest.mark.skipif(not SCRIPT.is_file(), reason="the source tree is not here")
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True)
+Script = Callable[[str], Any]
 
 
 @pytest.mark.slow
-def test_it_prints_the_spread_and_writes_every_round(tmp_path: Path) -> None:
+def test_it_prints_the_spread_and_writes_every_round(
+    script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, plot = tmp_path / "fork.json", tmp_path / "fork.png"
-    done = run(
-        *("--contexts", "64,96", "--rows", "4", "--repetitions", "2", "--prompts", "5,70"),
-        *("--rollouts", "2", "--out", str(out), "--plot", str(plot)),
-    )
-    assert done.returncode in (0, 1), done.stderr
-    for words in ("microseconds a fork", "context 96", "as cheap as", "prompt 70", "as fast as"):
-        assert words in done.stdout
+    sizes = ["--contexts", "64,96", "--rows", "4", "--repetitions", "2", "--prompts", "5,70"]
+    words = [*sizes, "--rollouts", "2", "--out", str(out), "--plot", str(plot)]
+    assert script("fork").main(words) in (0, 1)
+    printed = capsys.readouterr().out
+    for told in ("microseconds a fork", "context 96", "as cheap as", "prompt 70", "as fast as"):
+        assert told in printed
     written = json.loads(out.read_text(encoding="utf-8"))
     assert written["microseconds"].keys() == {"64", "96"}
     assert written["group_seconds"].keys() == {"5", "70"}
@@ -38,7 +35,6 @@ def test_it_prints_the_spread_and_writes_every_round(tmp_path: Path) -> None:
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -48,5 +44,8 @@ def test_it_prints_the_spread_and_writes_every_round(tmp_path: Path) -> None:
         (("--plot", "fork.pdf"), "does not name a .png file"),
     ],
 )
-def test_what_makes_no_sense_is_a_clear_error(words: tuple[str, ...], message: str) -> None:
-    assert message in run(*words).stderr
+def test_what_makes_no_sense_is_a_clear_error(
+    script: Script, words: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(LmgymError, match=message):
+        script("fork").main(words)

@@ -53,7 +53,8 @@ def test_grpo_against_a_reward_model_is_followed_by_its_gold(
 ) -> None:
     benchmark = script("claims.overoptimization_grpo")
     for name, value in {
-        "IMITATION": 150,
+        "IMITATION": 40,
+        "GROUPS": 8,
         "PAIRS": 120,
         "MEMBERS": 3,
         "SAMPLES": 16,

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "sb3_rollouts.py"
+from lmgym.errors import LmgymError
 
-pytestmark = [
-    pytest.mark.skipif(not SCRIPT.is_file(), reason="the source tree is not here"),
-    pytest.mark.slow,
-]
+Script = Callable[[str], Any]
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    wide = {**os.environ, "COLUMNS": "200"}  # figures of a busy machine take more room
-    command = [sys.executable, str(SCRIPT), *words]
-    return subprocess.run(command, capture_output=True, text=True, env=wide)
-
-
-def test_it_prints_the_spread_and_writes_every_run(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_it_prints_the_spread_and_writes_every_run(
+    script: Script,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # figures of a busy machine take more room
     out = tmp_path / "rollouts.json"
     sizes = ["--num-envs", "2", "--train-envs", "2", "--context", "24", "--batch-size", "48"]
     words = ["--models", "0.1M", "--repetitions", "3", "--adapter-steps", "100", *sizes]
-    done = run(*words, "--out", str(out))
-    assert done.returncode in (0, 1), done.stderr
-    assert all(word in done.stdout for word in ("adapter, N=4096", "collect, 0.1M", "train, 0.1M"))
+    assert script("sb3_rollouts").main([*words, "--out", str(out)]) in (0, 1)
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("adapter, N=4096", "collect, 0.1M", "train, 0.1M"))
     written = json.loads(out.read_text(encoding="utf-8"))
     assert set(written["runs"]) == {
         *(f"adapter, N={rows}" for rows in (64, 256, 1024, 4096)),
@@ -54,5 +51,8 @@ def test_it_prints_the_spread_and_writes_every_run(tmp_path: Path) -> None:
         (["--models", "0.1M,7B"], "unknown size '7B'; known: 0.1M, 1.3M"),
     ],
 )
-def test_what_cannot_be_measured_is_a_clear_error(words: list[str], message: str) -> None:
-    assert message in run(*words).stderr
+def test_what_cannot_be_measured_is_a_clear_error(
+    script: Script, words: list[str], message: str
+) -> None:
+    with pytest.raises(LmgymError, match=message):
+        script("sb3_rollouts").main(words)

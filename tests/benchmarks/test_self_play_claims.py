@@ -71,7 +71,7 @@ def test_runs_are_made_once(script: Script, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_debates_tell_more_than_consultants(script: Script, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    words = ["--seeds", "1", "--games", "640", "--documents", "60", "--out", str(out)]
+    words = ["--seeds", "1", "--games", "320", "--documents", "60", "--out", str(out)]
     script("claims.debate_consultancy").main(words)
     found = json.loads(out.read_text())["accuracy"]
     assert found["debate"]["low"] > found["consultancy"]["mean"]

@@ -33,17 +33,26 @@ N_CLAIMS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
-def test_it_writes_its_claims_and_exits_by_them(name: str, script: Script, tmp_path: Path) -> None:
+def test_it_writes_its_claims_and_exits_by_them(
+    name: str, script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "it.json"
-    file = script(name).__file__
-    words = [*TINY[name].split(), "--repetitions", "2", "--out", str(out)]
-    done = subprocess.run([sys.executable, file, *words], capture_output=True, text=True)
-    assert out.is_file(), done.stderr
+    code = script(name).main([*TINY[name].split(), "--repetitions", "2", "--out", str(out)])
     claims = json.loads(out.read_text(encoding="utf-8"))["claims"]
-    assert done.returncode == (0 if all(claim["is_met"] for claim in claims) else 1)
-    assert all(claim["what"] in done.stdout for claim in claims)
+    assert code == (0 if all(claim["is_met"] for claim in claims) else 1)
+    printed = capsys.readouterr().out
+    assert all(claim["what"] in printed for claim in claims)
     assert all(len(claim["values"]) == 2 and claim["min"] > 0 for claim in claims)
     assert len(claims) == N_CLAIMS.get(name, len(claims))
+
+
+@pytest.mark.slow
+def test_it_runs_as_a_script(script: Script) -> None:
+    words = [*TINY["vector_kernel"].split(), "--repetitions", "1"]
+    file = script("vector_kernel").__file__
+    done = subprocess.run([sys.executable, file, *words], capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr
+    assert "ns a step" in done.stdout
 
 
 @pytest.mark.slow

@@ -313,10 +313,10 @@ def test_grpo_learns_to_choose_better_than_the_best_prompt(tmp_path: Path) -> No
 
     args = GRPOArgs(
         groups=64,
-        group_size=16,
+        group_size=8,
         lr=2e-3,
         temperature=1.3,
-        updates=60,
+        updates=20,
         validate_every=1e9,
         out=str(tmp_path / "run"),
     )
@@ -328,7 +328,7 @@ def test_grpo_learns_to_choose_better_than_the_best_prompt(tmp_path: Path) -> No
 def test_dqn_learns_to_choose_better_than_the_best_prompt(tmp_path: Path) -> None:
     from lmgym.agents.sb3_dqn import SB3DQNArgs, train
 
-    args = SB3DQNArgs(alphabet="chars:0123", seconds=90, out=str(tmp_path / "run"), target=0.8)
+    args = SB3DQNArgs(alphabet="chars:0123", seconds=90, out=str(tmp_path / "run"), target=0.7)
     record = json.loads((train(args, WORLD, {}) / "lmgym.json").read_text())
     assert record["after"]["greedy"] > _best_fixed() + 0.1
 

@@ -115,17 +115,17 @@ class TestPolicy:
 def test_self_play_teaches_to_read() -> None:
     game = Debate(DebateArgs(sentences=4, distractors=2, depth=2, quotes=1, phrasings=1))
     policy = ReaderPolicy.for_game(game, torch.Generator().manual_seed(0))
-    starts = [state for _, state in fixed_deals(game, 300, "test")]
+    starts = [state for _, state in fixed_deals(game, 200, "test")]
 
     def judged_right() -> float:
         rng = np.random.default_rng(0)
         return self_play_facts(game, PolicyChooser(policy), starts, rng)["judge_correct"]
 
     before = judged_right()
-    learner, rng = SelfPlayLearner(policy, SelfPlayArgs(lr=3e-3), 2), np.random.default_rng(0)
+    learner, rng = SelfPlayLearner(policy, SelfPlayArgs(lr=6e-3), 2), np.random.default_rng(0)
     arena, opponents = make_arena(game, None), Opponents(2)
-    for update in range(120):
-        learner.step(arena.play(policy, opponents.draw(rng, 64), rng), update / 120)
+    for update in range(25):
+        learner.step(arena.play(policy, opponents.draw(rng, 64), rng), update / 25)
     assert judged_right() > before + 0.15
 
 
@@ -136,7 +136,7 @@ def test_a_critic_learns_along() -> None:
     generator, rng = torch.Generator().manual_seed(0), np.random.default_rng(0)
     learner = ReaderLearner(game, ReaderPolicy.for_game(game, generator), generator)
     losses = [
-        learner.step(deal_states(game, rng, 64, "train"), update / 80)["critic_loss"]
-        for update in range(80)
+        learner.step(deal_states(game, rng, 64, "train"), update / 40)["critic_loss"]
+        for update in range(40)
     ]
     assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.2

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmgym.errors import LmgymError
@@ -95,6 +95,7 @@ messages = st.lists(
 ).map(lambda found: (*(Message(*each) for each in found), Message(Role.USER, "asked")))
 
 
+@settings(max_examples=40)
 @given(
     prompt=messages,
     other=st.none() | messages,
@@ -127,6 +128,7 @@ def test_what_is_written_is_read_again(
     assert pair_of(json.loads(json.dumps(row_of(pair)))) == pair
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from(["prompt", "chosen", "rejected", "margin", "id"]),
                        st.none() | st.booleans() | st.floats() | texts | st.lists(st.just(TWO)),
                        min_size=1))  # fmt: skip

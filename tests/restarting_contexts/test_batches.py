@@ -40,7 +40,7 @@ def random_actions(level: str, rng: np.random.Generator) -> Any:
     return ids[:, 0] if level == "token" else ids
 
 
-def play(ours: Any, theirs: Any, level: str, steps: int = 80) -> int:
+def play(ours: Any, theirs: Any, level: str, steps: int = 50) -> int:
     def draw(rng: np.random.Generator) -> Any:
         return random_actions(level, rng)
 
@@ -66,7 +66,7 @@ def test_are_paid_as_single_environments(
     level: str, kind: RewardLevel, mode: AutoresetMode
 ) -> None:
     ours, theirs = both(mode, level=level, reward=ProbeReward(kind))
-    assert play(ours, theirs, level, steps=60) > 0
+    assert play(ours, theirs, level, steps=40) > 0
 
 
 def test_transcripts_equal_those_of_single_environments() -> None:

@@ -36,7 +36,12 @@ def test_keeps_its_promises_with_arguments(variant: str, check: str) -> None:
     run_check(check, SPELL, **VARIANTS[variant])
 
 
-@pytest.mark.parametrize("check", ["masks", "snapshots", "vector", "payments", "gold"])
+@pytest.mark.parametrize("check", ["masks", "snapshots", "vector", "payments", "gold", "sb3"])
+def test_keeps_its_promises_with_an_alphabet(check: str) -> None:
+    run_check(check, SPELL, level="token", alphabet="chars:abcdef")
+
+
+@pytest.mark.parametrize("check", [check for check in FAST_CHECKS if check != "spec"])
 def test_keeps_its_promises_with_a_chat_template(check: str) -> None:
     tokenizer = byte_tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -26,7 +27,6 @@ from lmgym.task import Verdict
 from lmgym.testing.reward_checks import ProbeReward
 from lmgym.token_env import TokenEnv
 from lmgym.training.batches import batch_transcripts
-from lmgym.training.losses import LossKind
 from lmgym.transcript import Transcript
 
 from .conftest import BYTES, SPELL, started
@@ -162,13 +162,13 @@ def test_search_reads_each_page_from_its_start() -> None:
 
 @pytest.mark.parametrize("minibatches", [1, 3])
 @pytest.mark.parametrize("loss", ["grpo", "dr_grpo", "dapo", "gspo", "cispo"])
-def test_grpo_takes_a_step(loss: LossKind, minibatches: int) -> None:
+def test_grpo_takes_a_step(loss: Any, minibatches: int) -> None:
     policy = talker()
     learner = GRPOLearner(policy, GRPOArgs(loss=loss, minibatches=minibatches), 0.02, 24)
-    before = [p.clone() for p in learner.parameters]
+    before = [p.clone() for p in learner.steps.parameters]
     metrics = learner.step(rollouts(policy), 0)
     assert metrics["gradient_norm"] > 0
-    assert any((a != b).any() for a, b in zip(before, learner.parameters, strict=True))
+    assert any((a != b).any() for a, b in zip(before, learner.steps.parameters, strict=True))
 
 
 def test_grpo_weighs_episodes_alike_however_many_segments_they_have() -> None:
@@ -177,7 +177,7 @@ def test_grpo_weighs_episodes_alike_however_many_segments_they_have() -> None:
     args = GRPOArgs(scale="none", max_grad_norm=1e9)
     learner = GRPOLearner(policy, args, 0.02, 24)
     learner.step(batch, 0)
-    found = [p.grad.clone() for p in learner.parameters if p.grad is not None]
+    found = [p.grad.clone() for p in learner.steps.parameters if p.grad is not None]
     policy = talker()
     means = batch.rewards.reshape(4, 4).mean(1).repeat(4)
     objective = torch.zeros(())
@@ -193,11 +193,11 @@ def test_grpo_weighs_episodes_alike_however_many_segments_they_have() -> None:
 def test_minibatches_keep_the_segments_of_an_episode_together() -> None:
     policy = talker()
     learner = GRPOLearner(policy, GRPOArgs(minibatches=3, epochs=2), 0.02, 24)
-    batch = batch_transcripts(rollouts(policy).transcripts, BYTES.pad_id)
-    parts = learner._minibatches(batch)
-    assert len(parts) == 6
-    assert torch.cat(parts[:3]).tolist() == list(range(len(batch)))
-    owners = [set(batch.transcript[rows].tolist()) for rows in parts[:3]]
+    drawn = learner.steps.prepare(rollouts(policy))
+    parts = learner.steps.parts(drawn)
+    assert len(parts) == 3
+    assert torch.cat(parts).tolist() == list(range(len(drawn.batch)))
+    owners = [set(drawn.batch.transcript[rows].tolist()) for rows in parts]
     assert sum(len(some) for some in owners) == 16
 
 

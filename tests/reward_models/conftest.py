@@ -18,7 +18,8 @@ CHAT = (
 MARKS = ("<|user|>", "<|assistant|>", "<|end|>", "<|pad|>")
 
 
-def _polite_pairs(n: int = 60, seed: int = 0) -> PreferenceDataset:
+def polite_pairs_of(n: int = 60, seed: int = 0) -> PreferenceDataset:
+    """Pairs in which the answer with more thanks is better, whatever its length."""
     rng = np.random.default_rng(seed)
     pairs = []
     for index in range(n):
@@ -30,13 +31,13 @@ def _polite_pairs(n: int = 60, seed: int = 0) -> PreferenceDataset:
 
 @pytest.fixture
 def polite_pairs() -> Callable[..., PreferenceDataset]:
-    """Pairs (n, seed) in which the answer with more thanks is better, whatever its length."""
-    return _polite_pairs
+    """`polite_pairs_of`."""
+    return polite_pairs_of
 
 
 @pytest.fixture
 def pairs() -> PreferenceDataset:
-    return _polite_pairs()
+    return polite_pairs_of()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,16 +20,27 @@ from lmgym.reward_models.model import DESCRIPTION
 from lmgym.reward_models.storage import read_tensors, write_tensors
 from lmgym.transcript import Transcript
 
+from .conftest import polite_pairs_of
+
 Array = NDArray[np.float64]
 Change = Callable[[Array], Array]
 
 TRANSCRIPTS = [Transcript.from_strings("q", answer) for answer in ("thanks", "indeed indeed")]
 
 
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Directories with models, to be copied and not to be changed."""
+    folder = tmp_path_factory.mktemp("fitted")
+    for encoder in ("hashing", "tfidf"):
+        args = FitArgs(encoder=encoder, components=4)
+        fit_reward_model(polite_pairs_of(), args).save(folder / encoder)
+    return {name: folder / name for name in ("hashing", "tfidf")}
+
+
 @pytest.fixture
-def saved(pairs: PreferenceDataset, tmp_path: Path) -> Path:
-    fit_reward_model(pairs, FitArgs(components=4)).save(tmp_path / "rm")
-    return tmp_path / "rm"
+def saved(fitted: dict[str, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fitted["hashing"], tmp_path / "rm"))
 
 
 def _with_nan(array: Array) -> Array:
@@ -40,14 +52,14 @@ def test_directory_with_other_files_is_refused_and_untouched(
 ) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(LmgymError, match="holds other files; give a new directory, an empty one"):
-        fit_reward_model(pairs).save(tmp_path)
+        fit_reward_model(pairs, FitArgs(components=4)).save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_empty_directory_is_filled(pairs: PreferenceDataset, tmp_path: Path) -> None:
     (tmp_path / "rm").mkdir()
-    fit_reward_model(pairs).save(tmp_path / "rm")
+    fit_reward_model(pairs, FitArgs(components=4)).save(tmp_path / "rm")
     load_reward_model(tmp_path / "rm")
 
 
@@ -55,7 +67,7 @@ def test_tilde_is_the_home_directory(
     pairs: PreferenceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    model = fit_reward_model(pairs)
+    model = fit_reward_model(pairs, FitArgs(components=4))
     model.save("~/rm")
     assert (tmp_path / "rm" / DESCRIPTION).is_file()
     loaded = load_reward_model("~/rm")
@@ -121,9 +133,9 @@ def test_broken_descriptions_are_refused(
     ],
 )
 def test_broken_words_are_refused(
-    pairs: PreferenceDataset, tmp_path: Path, kept: dict[str, object]
+    fitted: dict[str, Path], tmp_path: Path, kept: dict[str, object]
 ) -> None:
-    fit_reward_model(pairs, FitArgs(encoder="tfidf")).save(tmp_path / "rm")
+    shutil.copytree(fitted["tfidf"], tmp_path / "rm")
     (tmp_path / "rm" / "tfidf.json").write_text(json.dumps(kept))
     with pytest.raises(LmgymError, match=r"tfidf\.json holds no words with their weights"):
         load_reward_model(tmp_path / "rm")
@@ -131,7 +143,7 @@ def test_broken_words_are_refused(
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 def test_reward_that_is_not_finite_is_an_error(pairs: PreferenceDataset, wrong: float) -> None:
-    model = fit_reward_model(pairs, FitArgs(members=2))
+    model = fit_reward_model(pairs, FitArgs(members=2, components=4))
     assert isinstance(model, HeadRewardModel)
     model.head.bias[1] = wrong
     with pytest.raises(LmgymError, match="2 of 2 rewards are not finite, the first that of trans"):
@@ -198,7 +210,12 @@ def test_encoder_of_a_relative_directory_is_found_from_anywhere(
 
 def test_cache_of_the_fit_stays_with_the_model(pairs: PreferenceDataset, tmp_path: Path) -> None:
     told: list[str] = []
-    model = fit_reward_model(pairs, cache=tmp_path, on_progress=lambda what, *_: told.append(what))
+    model = fit_reward_model(
+        pairs,
+        FitArgs(components=4),
+        cache=tmp_path,
+        on_progress=lambda what, *_: told.append(what),
+    )
     assert isinstance(model, HeadRewardModel)
     n_files = len(list(tmp_path.rglob("*.safetensors")))
     first = model.score_texts(["q"], ["an answer of another file"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from lmgym.reward_models import FitArgs, fit_reward_model, load_reward_model
 from lmgym.reward_models.model import DESCRIPTION
 from lmgym.transcript import Transcript
 
+from .conftest import polite_pairs_of
+
 ANSWERS = ["thanks", "", "indeed " * 9, "héllo ☃"]
 TRANSCRIPTS = [Transcript.from_strings("q", answer) for answer in ANSWERS]
 KINDS: dict[str, dict[str, Any]] = {
@@ -32,10 +35,17 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a model, to be copied and not to be changed."""
+    place = tmp_path_factory.mktemp("fitted") / "rm"
+    fit_reward_model(polite_pairs_of()).save(place)
+    return place
+
+
 @pytest.fixture
-def saved(pairs: PreferenceDataset, tmp_path: Path) -> Path:
-    fit_reward_model(pairs).save(tmp_path / "rm")
-    return tmp_path / "rm"
+def saved(fitted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fitted, tmp_path / "rm"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,7 +73,7 @@ def test_saving_again_replaces_the_directory(
     saved: Path, polite_pairs: Callable[..., PreferenceDataset]
 ) -> None:
     (saved / "stale").touch()
-    model = fit_reward_model(polite_pairs(30, seed=5))
+    model = fit_reward_model(polite_pairs(30, seed=5), FitArgs(components=4))
     model.save(saved)
     loaded = load_reward_model(saved)
     assert (loaded.score(TRANSCRIPTS).outcome == model.score(TRANSCRIPTS).outcome).all()
@@ -75,7 +85,7 @@ def test_failed_save_leaves_the_old_directory(
     saved: Path, pairs: PreferenceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (saved / DESCRIPTION).read_bytes()
-    model = fit_reward_model(pairs, FitArgs(members=2))
+    model = fit_reward_model(pairs, FitArgs(components=4))
     monkeypatch.setattr(model, "figures", {"loss": object()})
     with pytest.raises(TypeError):
         model.save(saved)
@@ -86,7 +96,7 @@ def test_failed_save_leaves_the_old_directory(
 def test_file_in_place_of_a_directory_is_refused(pairs: PreferenceDataset, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LmgymError, match="is a file, or lies in one; give a dir"):
-        fit_reward_model(pairs).save(tmp_path / "file")
+        fit_reward_model(pairs, FitArgs(components=4)).save(tmp_path / "file")
 
 
 def test_moved_encoder_can_be_named(
@@ -158,7 +168,7 @@ def test_missing_weights_are_named(saved: Path) -> None:
 
 
 def test_missing_words_of_tfidf_are_named(pairs: PreferenceDataset, tmp_path: Path) -> None:
-    fit_reward_model(pairs, FitArgs(encoder="tfidf")).save(tmp_path / "rm")
+    fit_reward_model(pairs, FitArgs(encoder="tfidf", components=4)).save(tmp_path / "rm")
     (tmp_path / "rm" / "tfidf.json").write_text("{}")
     with pytest.raises(LmgymError, match=r"tfidf\.json holds no words"):
         load_reward_model(tmp_path / "rm")

@@ -84,7 +84,7 @@ def play_together(
     return list(map(float, paid))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(episode=episodes, kind=st.sampled_from(list(RewardLevel)))
 def test_single_environments_of_every_level_pay_the_same_sum(
     episode: Episode, kind: RewardLevel
@@ -99,7 +99,7 @@ def test_single_environments_of_every_level_pay_the_same_sum(
         assert sum(by_token) == source.total(transcript)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(
     rows=st.lists(episodes, min_size=3, max_size=3),
     kind=st.sampled_from(list(RewardLevel)),
@@ -114,7 +114,7 @@ def test_rows_of_a_batch_are_paid_as_single_environments(
     assert play_together(level, mode, rows, source) == alone
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(episode=episodes, kind=st.sampled_from(list(RewardLevel)))
 def test_rollouts_pay_each_id_what_the_token_level_pays(
     episode: Episode, kind: RewardLevel
@@ -159,7 +159,7 @@ def test_a_step_asks_once_for_the_rows_at_a_boundary_and_never_for_those_that_wa
     env.reset(seed=0)
     rng, counter = np.random.default_rng(0), Counter(kind, mode, n_rows)
     n_over = 0
-    for _ in range(200):
+    for _ in range(80):
         actions = rng.choice([ord("5"), ord("\n"), END], n_rows, p=[0.6, 0.2, 0.2])
         over = env.step(actions)[2]
         assert source.batches == counter.expected(actions, over)
@@ -278,7 +278,7 @@ class Retrospective:
         return RewardBatch(advantages / 2, dense)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(played=st.lists(episodes, min_size=2, max_size=4), kind=st.sampled_from(DENSE))
 def test_retrospective_sources_are_paid_out_to_the_last_id(
     played: list[Episode], kind: RewardLevel

@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.envs.registration import EnvSpec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmgym.errors import LmgymError
@@ -103,6 +103,7 @@ ARGUMENTS = st.none() | st.text(
 WEIGHTS = st.none() | st.floats(-1e6, 1e6).map(lambda number: round(number, 6))
 
 
+@settings(max_examples=30)
 @given(st.lists(st.builds(Term, NAMES, ARGUMENTS, WEIGHTS), min_size=1, max_size=4))
 def test_what_is_written_is_read_again(terms: list[Term]) -> None:
     written = [

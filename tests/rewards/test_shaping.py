@@ -141,7 +141,7 @@ def test_potentials_leave_the_best_actions_of_solved_mdps_as_they_were(
     level: RewardLevel, gamma: float
 ) -> None:
     n_moved_by_a_bonus = n_shared = 0
-    for seed in range(100):
+    for seed in range(40):
         rng = np.random.default_rng(seed)
         source = Whole(random_table(rng, STRINGS))
         nothing = Bonus(source, dict.fromkeys(EVERYTHING, 0.0), level)
@@ -152,8 +152,8 @@ def test_potentials_leave_the_best_actions_of_solved_mdps_as_they_were(
         bonus = paid_by(Bonus(source, phi, level), level)
         n_moved_by_a_bonus += best_actions(bonus, gamma) != plain
         n_shared += any(len(actions) > 1 for actions in plain.values())
-    assert n_moved_by_a_bonus > 90  # the test can fail
-    assert n_shared > 50  # and ties are there to be broken
+    assert n_moved_by_a_bonus > 36  # the test can fail
+    assert n_shared > 20  # and ties are there to be broken
 
 
 def test_the_discount_of_the_shaping_has_to_be_the_learners() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmgym.episode import Episode
@@ -41,6 +41,7 @@ def stripped(transcript: Transcript) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("level", DENSE)
+@settings(max_examples=30)
 @given(messages=MESSAGES)
 def test_states_are_what_the_episode_was_at_the_ends_of_its_units(
     level: RewardLevel, messages: list[str]
@@ -63,6 +64,7 @@ def test_states_are_what_the_episode_was_at_the_ends_of_its_units(
 
 
 @pytest.mark.parametrize("level", [RewardLevel.TURN, RewardLevel.STEP])
+@settings(max_examples=40)
 @given(messages=MESSAGES)
 def test_states_can_be_told_without_ids(level: RewardLevel, messages: list[str]) -> None:
     said = without_ids(messages)

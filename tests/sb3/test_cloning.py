@@ -24,7 +24,7 @@ from lmgym.sb3 import (
 )
 from lmgym.sb3.cloning import _Lessons
 
-SMALL: dict[str, Any] = {"rounds": 6, "steps": 32, "epochs": 3, "lr": 3e-3}
+SMALL: dict[str, Any] = {"rounds": 4, "steps": 16, "epochs": 3, "lr": 5e-3}
 
 
 def make_env(**words: Any) -> VecEnv:
@@ -57,8 +57,8 @@ def test_a_student_comes_nearer_to_its_teacher(kind: Any, reads_tokens: bool) ->
         student, "embedded", env, progress=lambda *news: told.append(news), **SMALL
     )
     assert cloning.losses[-1] < 0.8 * cloning.losses[0]
-    assert told == [(512 * (n + 1), loss) for n, loss in enumerate(cloning.losses)]
-    assert cloning.n_tokens == 6 * 32 * 16
+    assert told == [(256 * (n + 1), loss) for n, loss in enumerate(cloning.losses)]
+    assert cloning.n_tokens == 4 * 16 * 16
     student.learn(8 * 16)  # goes on from where it is
 
 
@@ -108,7 +108,7 @@ def test_the_critic_learns_the_returns_of_finished_episodes(reads_tokens: bool) 
     env = make_env(reward=three, max_tokens=2)
     student = make_student(PPO, env, reads_tokens=reads_tokens)
     words: Any = {
-        "rounds": 8,
+        "rounds": 5,
         "steps": 16,
         "epochs": 6,
         "lr": 1e-2,

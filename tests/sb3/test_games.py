@@ -252,11 +252,11 @@ def test_the_command_says_what_it_needs(run_cli: RunCli) -> None:
 
 @pytest.mark.learning
 def test_self_play_learns_nim_without_a_teacher() -> None:
-    pool = OpponentPool(every=2_000)
-    env = DummyVecEnv([lambda: SeatEnv(nim_v0.env(heaps=2, most=3), pool)] * 8)
-    words = {"n_steps": 32, "batch_size": 64, "n_epochs": 4, "learning_rate": 3e-3, "gamma": 1.0}
+    pool = OpponentPool(every=1_000)
+    env = DummyVecEnv([lambda: SeatEnv(nim_v0.env(heaps=2, most=3), pool)] * 16)
+    words = {"n_steps": 32, "batch_size": 128, "n_epochs": 4, "learning_rate": 5e-3, "gamma": 1.0}
     algorithm = learner(env, **words)
     task: Any = make_task("lmgym/Nim-v0", heaps=2, most=3, seat=0)
     before = evaluate_seats(algorithm, task, limit=100).greedy
-    algorithm.learn(10_000, callback=SelfPlay(pool))
-    assert evaluate_seats(algorithm, task, limit=100).greedy > max(0.75, before + 0.1)
+    algorithm.learn(4_096, callback=SelfPlay(pool))
+    assert evaluate_seats(algorithm, task, limit=100).greedy > max(0.7, before + 0.2)

@@ -217,18 +217,18 @@ def test_observations_without_keys_are_refused() -> None:
 def test_it_learns_to_flip_eight_bits() -> None:
     algorithm = learner(
         world(16, n=8),
-        learning_rate=1e-3,
-        learning_starts=500,
-        batch_size=128,
+        learning_rate=2e-3,
+        learning_starts=300,
+        batch_size=64,
         gamma=0.9,
         train_freq=1,
-        target_update_interval=200,
+        target_update_interval=100,
         exploration_fraction=0.5,
         buffer_size=20_000,
         policy_kwargs={"net_arch": [64]},
     )
     before = solved(algorithm)
-    algorithm.learn(10_000)
+    algorithm.learn(4_000)
     assert before < 0.2
     assert solved(algorithm) > 0.95
 

@@ -160,13 +160,13 @@ def test_entropy_is_that_of_the_distribution(env: gym.Env[Any, Any]) -> None:
 
 def test_actions_are_drawn_as_often_as_they_are_likely(digits: gym.Env[Any, Any]) -> None:
     policy = build(digits, action_ids=digits.get_wrapper_attr("alphabet"))
-    observation = observations_of([[259, 50, 43]] * 20_000)
+    observation = observations_of([[259, 50, 43]] * 5_000)
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
         actions = policy(observation)[0]
         expected = policy.get_distribution(observations_of([[259, 50, 43]])).distribution.probs[0]
     shares = torch.bincount(actions, minlength=len(expected)) / len(actions)
-    assert (shares - expected).abs().max() < 0.015  # four standard deviations
+    assert (shares - expected).abs().max() < 0.03  # four standard deviations
 
 
 def test_the_likeliest_action_is_taken_where_asked(env: gym.Env[Any, Any]) -> None:
