@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from lmgym.errors import LmgymError
+from lmgym.factory import make_source
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.policy_gradients.advantages import (
     Scale,
@@ -64,6 +65,14 @@ class GRPOArgs(OnPolicyArgs):
                 "aggregate=parts compares what whole episodes are paid; it does not go with"
                 " credit=turn"
             )
+        is_penalised = self.beta > 0 and self.kl_in == "reward"
+        if self.aggregate == "parts" and (is_penalised or self.overlong_buffer):
+            raise LmgymError(
+                "aggregate=parts compares the terms of the reward, and a penalty that is added to"
+                " it would not be read; put the KL penalty into the loss (kl_in=loss), and the"
+                ' length into the reward, as "verifier + 0.5*length:limit=16,buffer=4", in place of'
+                " overlong_buffer"
+            )
 
 
 def train(args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Reward = None) -> Path:
@@ -75,13 +84,16 @@ def train(args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Rewar
         world_args: its arguments.
         reward: a function or source, in place of the name in `args`.
     """
+    paid = reward or args.reward
+    source = make_source(paid)
+    if args.aggregate == "parts":
+        _part_weights(source)  # told before anything is written
 
     def learner(session: TrainingSession, args: GRPOArgs) -> GRPOLearner:
-        collector = session.collector
-        source = collector.schedule.source
-        return GRPOLearner(session.policy, args, session.lr, collector.max_tokens, source)
+        longest = session.collector.max_tokens
+        return GRPOLearner(session.policy, args, session.lr, longest, source)
 
-    return train_on_policy("grpo", args, env, world_args, reward or args.reward, learner)
+    return train_on_policy("grpo", args, env, world_args, paid, learner)
 
 
 class GRPOLearner:

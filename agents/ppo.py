@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -133,6 +134,8 @@ class PPOLearner:
         metrics |= self._learn_values(drawn, values, tokens.scatter(returns, mask), update)
         whitened = tokens.scatter(whiten(advantages, tokens.mask), mask)
         metrics["signal"] = float((whitened != 0).any(1).float().mean())
+        if np.ptp(drawn.episodes.rewards) == 0 and drawn.episodes.token_rewards is None:
+            metrics["signal"] = 0.0  # all alike: what is left are the critic's own errors
         if update < self.args.critic_warmup or not metrics["signal"]:
             return metrics
         return metrics | self.steps.learn(drawn, whitened, update)

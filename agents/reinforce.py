@@ -16,29 +16,29 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lmgym.errors import LmgymError
+from lmgym.factory import make_source
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.policy_gradients.advantages import group_advantages, rloo_advantages
 from lmgym.policy_gradients.agent_tokens import AgentTokens
-from lmgym.policy_gradients.on_policy import train_on_policy
+from lmgym.policy_gradients.on_policy import paid_by_length, train_on_policy
 from lmgym.policy_gradients.on_policy_args import OnPolicyArgs
 from lmgym.policy_gradients.policy_optimizer import Drawn, PolicyOptimizer
 from lmgym.policy_gradients.returns import returns_to_go, whiten
 from lmgym.rewards.source import Reward
 from lmgym.rollouts import RolloutBatch
 from lmgym.training.arguments import Range
-from lmgym.training.session import TrainingSession
+from lmgym.training.session import TrainingSession, reward_name
 
 __all__ = ["Baseline", "ReinforceArgs", "ReinforceLearner", "train"]
 
 Baseline = Literal["ema", "rloo", "remax", "reinforce++", "reinforce++-baseline"]
 """What a reward is compared with."""
 
-GreedyRewards = Callable[[RolloutBatch], NDArray[np.float64]]
-"""What the greedy answers to the problems of a batch are paid, shape (N,); NaN where unscored."""
+PlayGreedy = Callable[[list[str]], RolloutBatch]
+"""Plays the greedy answers to problems, one each, and pays them as sampled answers are paid."""
 
 
 @dataclass(frozen=True)
@@ -93,23 +93,26 @@ def train(
         world_args: its arguments.
         reward: a function or source, in place of the name in `args`.
     """
+    paid = reward or args.reward
+    source = make_source(paid)
+    if args.baseline == "remax" and source is not None and not source.is_causal:
+        raise LmgymError(
+            f"baseline=remax pays the greedy answer by itself, and reward={reward_name(paid)!r}"
+            " compares the answers of a group; take baseline rloo"
+        )
 
     def learner(session: TrainingSession, args: ReinforceArgs) -> ReinforceLearner:
         collector = session.collector
 
-        def greedy(batch: RolloutBatch) -> NDArray[np.float64]:
-            ids = list(dict.fromkeys((t.group_id, t.task_id) for t in batch.transcripts))
-            likeliest = collector.collect(
-                session.rng, None, task_ids=[task_id for _, task_id in ids], greedy=True
+        def greedy(task_ids: list[str]) -> RolloutBatch:
+            played = collector.collect(
+                session.rng, None, task_ids=task_ids, temperature=args.temperature, greedy=True
             )
-            paid = np.where(likeliest.scored, likeliest.rewards, np.nan)
-            by_group = {group: paid[row] for row, (group, _) in enumerate(ids)}
-            return np.array([by_group[t.group_id] for t in batch.transcripts])
+            return paid_by_length(played, args, collector.max_tokens)
 
-        policy, longest = session.policy, collector.max_tokens
-        return ReinforceLearner(policy, args, session.lr, longest, greedy)
+        return ReinforceLearner(session.policy, args, session.lr, collector.max_tokens, greedy)
 
-    return train_on_policy("reinforce", args, env, world_args, reward or args.reward, learner)
+    return train_on_policy("reinforce", args, env, world_args, paid, learner)
 
 
 class ReinforceLearner:
@@ -120,7 +123,7 @@ class ReinforceLearner:
         args: see `ReinforceArgs`.
         lr: learning rate of AdamW.
         max_tokens: of an episode.
-        greedy_rewards: for baseline remax.
+        play_greedy: for baseline remax.
 
     Attributes:
         moving_mean: of the rewards, for baseline ema; None before the first batch.
@@ -132,13 +135,13 @@ class ReinforceLearner:
         args: ReinforceArgs,
         lr: float,
         max_tokens: int,
-        greedy_rewards: GreedyRewards | None = None,
+        play_greedy: PlayGreedy | None = None,
     ) -> None:
         """Make the optimiser, and the reference where one is needed."""
         self.args = args
         self.steps = PolicyOptimizer(policy, args, args.loss, lr, max_tokens)
         self.moving_mean: float | None = None
-        self._greedy_rewards = greedy_rewards
+        self._play_greedy = play_greedy
 
     def step(self, rollouts: RolloutBatch, update: int) -> dict[str, float]:
         """Learn from a batch of rollouts; returns what to log.
@@ -151,7 +154,7 @@ class ReinforceLearner:
             return {"signal": 0.0}
         episodes = self.steps.penalised(paid)
         drawn = self.steps.prepare(episodes)
-        advantages = self._advantages(drawn, paid)
+        advantages = self._advantages(drawn)
         rows = advantages if advantages.dim() == 1 else advantages.abs().amax(1)
         signal = float((rows != 0).float().mean())
         metrics = {"signal": signal, **drawn.metrics}
@@ -168,7 +171,7 @@ class ReinforceLearner:
         self.steps.load_state_dict(state)
         self.moving_mean = state["moving_mean"]
 
-    def _advantages(self, drawn: Drawn, paid: RolloutBatch) -> Tensor:
+    def _advantages(self, drawn: Drawn) -> Tensor:
         """Of each row, (B,), or of each target, (B, T - 1)."""
         kind, batch, episodes = self.args.baseline, drawn.batch, drawn.episodes
         rewards = torch.tensor(episodes.rewards)
@@ -180,7 +183,7 @@ class ReinforceLearner:
         elif kind == "ema":
             of_episodes = (rewards - self._moving(rewards)).float()
         elif kind == "remax":
-            of_episodes = self._against_greedy(rewards, paid)
+            of_episodes = self._against_greedy(episodes)
         else:
             of_episodes = group_advantages(rewards, groups, scale="none")
         of_rows = of_episodes.to(batch.ids.device)[batch.transcript]
@@ -202,9 +205,13 @@ class ReinforceLearner:
         self.moving_mean = decay * before + (1 - decay) * mean
         return before
 
-    def _against_greedy(self, rewards: Tensor, paid: RolloutBatch) -> Tensor:
+    def _against_greedy(self, episodes: RolloutBatch) -> Tensor:
         """Rewards less those of the greedy answers; 0 where these could not be scored."""
-        if self._greedy_rewards is None:
-            raise LmgymError("baseline=remax needs greedy_rewards, which plays the greedy answers")
-        greedy = torch.tensor(self._greedy_rewards(paid))
-        return torch.nan_to_num(rewards - greedy, nan=0.0).float()
+        if self._play_greedy is None:
+            raise LmgymError("baseline=remax needs play_greedy, which plays the greedy answers")
+        problems = dict.fromkeys((t.group_id, t.task_id) for t in episodes.transcripts)
+        greedy = self.steps.penalised(self._play_greedy([task_id for _, task_id in problems]))
+        paid = np.where(greedy.scored, greedy.rewards, np.nan)
+        by_group = {group: paid[row] for row, (group, _) in enumerate(problems)}
+        apart = episodes.rewards - [by_group[t.group_id] for t in episodes.transcripts]
+        return torch.tensor(np.nan_to_num(apart, nan=0.0)).float()

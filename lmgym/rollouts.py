@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,7 @@ class RolloutBatch:
             transcripts=[*self.transcripts, *moved],
             rewards=np.concatenate([self.rewards, other.rewards]),
             scored=np.concatenate([self.scored, other.scored]),
-            parts={name: np.concatenate([p, other.parts[name]]) for name, p in self.parts.items()},
+            parts=_concatenated(self.parts, other.parts, self.rewards, other.rewards),
             gold_rewards=golds,
             token_rewards=tokens,
         )
@@ -249,6 +249,19 @@ class RolloutCollector:
         while len(self._pool) < n:
             self._pool.append(episode_of(self.task, self.policy.renderer, **self._sizes))
         return self._pool[:n]
+
+
+def _concatenated(
+    first: Mapping[str, NDArray[np.float64]],
+    second: Mapping[str, NDArray[np.float64]],
+    *like: NDArray[np.float64],
+) -> dict[str, NDArray[np.float64]]:
+    """Parts of two batches; 0 where one lacks a part, as where nothing could be scored."""
+    blanks = [np.zeros(len(rewards)) for rewards in like]
+    return {
+        name: np.concatenate([first.get(name, blanks[0]), second.get(name, blanks[1])])
+        for name in dict.fromkeys([*first, *second])
+    }
 
 
 def _joined_parts(payments: Sequence[Payment]) -> dict[str, NDArray[np.float64]]:

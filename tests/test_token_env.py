@@ -187,7 +187,7 @@ def test_a_step_after_the_end_is_refused(level: str) -> None:
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"level": "tokens"}, "unknown level of lmgym/Math-v0 'tokens'; known: token, "),
-    ({"split": "tset"}, "unknown split 'tset'; known: test, train, validation"),
+    ({"split": "tset"}, "unknown split 'tset'; known: test, extrapolation, train, validation"),
     ({"reward": "verifer"}, "unknown reward 'verifer'; known: verifier, .*; or a function or"),
     ({"reward": 3}, "reward=3 is no reward; allowed are a name"),
     ({"reward": "shuffled"}, "reward='shuffled' needs complete batches and cannot be paid in step"),
@@ -222,7 +222,7 @@ def test_an_unknown_world_is_told_with_the_nearest_first() -> None:
         ({"split": "tests"}, "unknown split 'tests'; known: test, "),
         ({"split": "tests", **PROBLEM}, "unknown split 'tests'"),
         ({"task_id": "addition/2/0"}, "unknown task_id 'addition/2/0'; it has the form family/"),
-        ({"task_id": "addition/3/0/0"}, "it has the form family/2/seed/index, as 'addition/2/0/"),
+        ({"task_id": "addition/5/0/0"}, "of those asked for, as 'addition/2/0/"),
         ({"prefix_ids": [END]}, "prefix_ids holds an id that ends the turn"),
         ({"prefix_ids": [999]}, "id 999 is outside the vocabulary"),
         ({"prefix_ids": [49] * 16}, "prefix_ids has 16 tokens and the agent may write 16"),

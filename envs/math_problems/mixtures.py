@@ -12,7 +12,7 @@ from lmgym.errors import LmgymError, unknown
 
 from .families import FAMILIES, FOUR, MAX_DIFFICULTY
 
-__all__ = ["MIXTURES", "Component", "held_out", "is_mixture", "parse_mixture"]
+__all__ = ["FORM", "MIXTURES", "Component", "held_out", "is_mixture", "parse_mixture"]
 
 MIXTURES: dict[str, tuple[str, ...]] = {
     "four": tuple(FOUR),
@@ -22,7 +22,7 @@ MIXTURES: dict[str, tuple[str, ...]] = {
 """Named lists of families, each of weight 1: those of two numbers, those worked out in steps."""
 
 _ITEM = re.compile(r"([A-Za-z0-9_.-]+)(?:/([0-9]+)(?:-([0-9]+))?)?(?:\*([0-9.]+))?")
-_FORM = "write family, family/level, family/low-high, each with *weight or not, and commas between"
+FORM = "write family, family/level, family/low-high, each with *weight or not, and commas between"
 
 
 class Component(NamedTuple):
@@ -84,7 +84,7 @@ def _item(item: str, level: int) -> tuple[tuple[str, ...], range, float]:
     """The families, levels and weight of one item."""
     match = _ITEM.fullmatch(item)
     if match is None:
-        raise LmgymError(f"cannot read {item!r} among the problems; {_FORM}")
+        raise LmgymError(f"cannot read {item!r} among the problems; {FORM}")
     name, low, high, weight = match.groups()
     if name not in MIXTURES and name not in FAMILIES:
         hint = f"mixtures: {', '.join(MIXTURES)}; or gsm8k, or the path of a .jsonl file, alone"
@@ -110,5 +110,5 @@ def _weight(given: str | None, item: str) -> float:
     except ValueError:
         weight = 0.0
     if not weight > 0 or not isfinite(weight):
-        raise LmgymError(f"the weight in {item!r} is no number above 0; {_FORM}")
+        raise LmgymError(f"the weight in {item!r} is no number above 0; {FORM}")
     return weight

@@ -14,7 +14,7 @@ from lmgym.task import Message, Opening, Reply, Role, Task, Verdict
 
 from .families import FAMILIES, FOUR, Problem
 from .generated import EXTRAPOLATION, Address, GeneratedProblems
-from .mixtures import MIXTURES, is_mixture, parse_mixture
+from .mixtures import FORM, MIXTURES, is_mixture, parse_mixture
 from .problem_files import Row, load_gsm8k, load_problems
 from .problem_table import LARGEST, problem_table
 from .state import MathState, columns_of
@@ -265,9 +265,10 @@ def _load(problems: str) -> dict[str, list[Row]]:
     if path.exists():
         return load_problems(path)
     if path.suffix or "/" in problems:
-        raise LmgymError(f"there is no file {problems!r} to read problems from")
+        hint = f"; for generated problems {FORM}" if "," in problems else ""
+        raise LmgymError(f"there is no file {problems!r} to read problems from{hint}")
     known = [*FAMILIES, *MIXTURES, "gsm8k"]
-    raise unknown("problems", problems, known, "or the path of a .jsonl file")
+    raise unknown("problems", problems, known, f"or the path of a .jsonl file; {FORM}")
 
 
 def _rounded(number: int, step: int) -> int:

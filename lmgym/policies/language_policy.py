@@ -14,7 +14,7 @@ from lmgym.errors import LmgymError
 from lmgym.policies.cached import CachedDecoder
 from lmgym.policies.llama import LlamaDecoder, supports
 from lmgym.policies.merging import base_of
-from lmgym.policies.packing import can_pack, pack_rows
+from lmgym.policies.packing import can_pack, pack_rows, reach_of
 from lmgym.policies.sampling import Decoder, Drawing, batches, generate
 from lmgym.policies.saving import save_model
 from lmgym.policies.scoring import Scorer, check_checkpointing
@@ -152,7 +152,7 @@ class LanguagePolicy:
                 decoder = LlamaDecoder(self.model, self.renderer.pad_id, self.autocast)
             else:
                 decoder = CachedDecoder(self.model, self.renderer.pad_id)
-            with self._autocasting(not is_fast):
+            with self.autocasting(not is_fast):
                 drawn = generate(
                     decoder,
                     [prompts[row // n] for row in rows],
@@ -183,7 +183,7 @@ class LanguagePolicy:
             Shape (B, T - 1), fp32, with gradient; 0 where an id or the one before it is padding,
             and before `first`.
         """
-        with self._autocasting():
+        with self.autocasting():
             return self._ready_scorer().score(
                 ids.to(self.device),
                 attention_mask.to(self.device),
@@ -210,10 +210,10 @@ class LanguagePolicy:
         if not can_pack(self.model):
             return None
         ids, mask = ids.to(self.device), attention_mask.to(self.device)
-        pack = pack_rows(ids, mask, loss_mask, self.renderer.pad_id)
+        pack = pack_rows(ids, mask, loss_mask, self.renderer.pad_id, reach_of(self.model))
         if pack is None:
             return None
-        with self._autocasting():
+        with self.autocasting():
             return self._ready_scorer().score_pack(pack, temperature, recompute=self._recomputes)
 
     def _ready_scorer(self) -> Scorer:
@@ -247,7 +247,8 @@ class LanguagePolicy:
         """
         save_model(self.model, self.renderer, self.source, Path(directory))
 
-    def _autocasting(self, wanted: bool = True) -> torch.autocast:
+    def autocasting(self, wanted: bool = True) -> torch.autocast:
+        """The type that matrices are multiplied in, inside, where the policy has one."""
         return torch.autocast(
             self.device.type, self.autocast, enabled=wanted and self.autocast is not None
         )

@@ -7,6 +7,7 @@ it computes what separate rows would, gradients included, on a fraction of the i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from lmgym.policies.merging import base_of
 
-__all__ = ["Pack", "can_pack", "pack_rows"]
+__all__ = ["Pack", "can_pack", "pack_rows", "reach_of"]
 
 _ARCHITECTURES = (
     "LlamaForCausalLM",
@@ -91,14 +92,20 @@ def can_pack(model: Any) -> bool:
     )
 
 
-def pack_rows(ids: Tensor, mask: Tensor, loss_mask: Tensor, pad_id: int) -> Pack | None:
+def pack_rows(
+    ids: Tensor, mask: Tensor, loss_mask: Tensor, pad_id: int, reach: float = math.inf
+) -> Pack | None:
     """Rows packed by their common beginnings; None where that saves little.
+
+    Answers of a group see one another's places, if not their content, so attention costs more the
+    longer a packed row is. A large group is split into several.
 
     Args:
         ids: (B, T), padded on the right.
         mask: 1 on ids, (B, T).
         loss_mask: 1 on ids that are scored, (B, T); never on the first of a row.
         pad_id: any id.
+        reach: the length of a text at which attention costs as much as all else (`reach_of`).
     """
     table, scored = ids.cpu().numpy(), loss_mask.cpu().numpy() > 0
     lengths = mask.sum(1).tolist()
@@ -110,9 +117,15 @@ def pack_rows(ids: Tensor, mask: Tensor, loss_mask: Tensor, pad_id: int) -> Pack
             lengths[row] = int(drawn[-1]) + 1
     if not groups:
         return None
-    laid = [_laid_out(table, scored, members, lengths) for members in groups.values()]
+    rows = [
+        members
+        for prompt, group in groups.items()
+        for members in _split(group, len(prompt) // table.itemsize, lengths, reach)
+    ]
+    laid = [_laid_out(table, scored, members, lengths) for members in rows]
     width = max(len(row.ids) for row in laid)
-    if len(laid) * width > _WORTH_PACKING * mask.numel():
+    plain = mask.numel() * (1 + mask.shape[1] / reach)
+    if len(laid) * width * (1 + width / reach) > _WORTH_PACKING * plain:
         return None
     n_targets = table.shape[1] - 1
     device = ids.device
@@ -135,6 +148,36 @@ def pack_rows(ids: Tensor, mask: Tensor, loss_mask: Tensor, pad_id: int) -> Pack
         flat([row.rows * n_targets + row.columns - 1 for row in laid]),
         (len(table), n_targets),
     )
+
+
+def reach_of(model: Any) -> float:
+    """The length of a text at which a model's attention costs as much as its other products.
+
+    An id costs about 4 C^2 + 3 C I multiplications a layer, and 2 C for each id that it sees.
+    """
+    config = base_of(model).config
+    return float(2 * config.hidden_size + 1.5 * config.intermediate_size)
+
+
+def _split(
+    group: Sequence[int], n_shared: int, lengths: Sequence[int], reach: float
+) -> list[Sequence[int]]:
+    """A group in as many rows as cost least.
+
+    With p shared ids, answers of a ids and k of them in a row, an answer costs
+    (p / k + a) (1 + (p + k a) / reach), which is least at k = sqrt(p (p + reach)) / a.
+    """
+    n = len(group)
+    answer = max(1.0, sum(lengths[row] for row in group) / n - n_shared)
+    best = n * answer / math.sqrt(n_shared * (n_shared + reach))  # rows
+
+    def cost(n_rows: int) -> float:
+        width = n_shared + answer * -(-n // n_rows)
+        return n_rows * width * (1 + width / reach)
+
+    n_rows = min((min(n, max(1, int(best) + more)) for more in (0, 1)), key=cost)
+    size = -(-n // n_rows)
+    return [group[start : start + size] for start in range(0, n, size)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,8 @@ def summed_advantages(
     if values.numel() < 2 or bool((values == values[0]).all()):
         return torch.zeros_like(total).float()
     whitened = (total - values.mean()) / (values.std() + eps)
-    return whitened.masked_fill(~counts.bool(), 0.0).float()
+    is_silent = ~counts.bool() | (total == 0)  # stays exactly 0, whatever rounding makes the mean
+    return whitened.masked_fill(is_silent, 0.0).float()
 
 
 def turn_advantages(

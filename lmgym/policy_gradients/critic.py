@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lmgym.errors import unknown
 from lmgym.policies.language_policy import LanguagePolicy
-from lmgym.policies.packing import can_pack, pack_rows
+from lmgym.policies.packing import can_pack, pack_rows, reach_of
 from lmgym.training.batches import Batch
 
 __all__ = ["Critic", "CriticKind", "value_loss"]
@@ -52,10 +52,11 @@ class Critic(nn.Module):
         """
         mask = batch.attention_mask
         pack = None
-        if can_pack(self.policy.model):
-            pack = pack_rows(batch.ids, mask, batch.loss_mask, self.policy.renderer.pad_id)
+        if can_pack(model := self.policy.model):
+            pad_id, reach = self.policy.renderer.pad_id, reach_of(model)
+            pack = pack_rows(batch.ids, mask, batch.loss_mask, pad_id, reach)
         if pack is not None:
-            states = self._states(pack.ids, pack.attends_as(self.policy.model), pack.positions)
+            states = self._states(pack.ids, pack.attends_as(model), pack.positions)
             values = self._values(states.flatten(0, 1)[pack.sources])
             return pack.scattered(values)
         positions = (mask.cumsum(1) - 1).clamp_(min=0)
@@ -63,11 +64,10 @@ class Critic(nn.Module):
 
     def _states(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         inputs = {"attention_mask": mask, "position_ids": positions, "use_cache": False}
-        if self.trunk is not None:
-            states: Tensor = self.trunk(ids, **inputs).last_hidden_state
-            return states
-        with torch.no_grad():
-            states = _trunk(self.policy)(ids, **inputs).last_hidden_state
+        is_own = self.trunk is not None
+        trunk: Any = self.trunk or _trunk(self.policy)
+        with self.policy.autocasting(), torch.set_grad_enabled(is_own and torch.is_grad_enabled()):
+            states: Tensor = trunk(ids, **inputs).last_hidden_state
         return states
 
     def _values(self, states: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from lmgym.rollouts import RolloutBatch
 from lmgym.task import Verdict
 from lmgym.training.session import TrainingSession
 
-__all__ = ["BatchSource", "OnPolicyLearner", "train_on_policy"]
+__all__ = ["BatchSource", "OnPolicyLearner", "paid_by_length", "train_on_policy"]
 
 
 A = TypeVar("A", bound=OnPolicyArgs)
@@ -76,7 +76,7 @@ def train_on_policy(
             source.silent = 0 if metrics["signal"] > 0 else source.silent + 1
             if source.silent == 1:
                 session.say(f"update {update}: {_no_signal(batch)}")
-            if source.silent == args.patience:
+            if source.silent >= args.patience:
                 reason = f"{args.patience} batches without a learning signal"
                 session.stop(f"{reason}: {_no_signal(batch)}")
             end = time.perf_counter()
@@ -107,6 +107,7 @@ class BatchSource:
         self.silent = 0
         self._drawn = 0
         self._kept = 0
+        self._accuracy = 0.0
 
     def draw(self) -> RolloutBatch:
         """The next batch; with dynamic sampling of groups that differ in their rewards.
@@ -115,16 +116,18 @@ class BatchSource:
         first as it was drawn.
         """
         args, (n_groups, size) = self.args, self.args.batch_shape
-        first = self._collect(n_groups)
-        if not args.dynamic_sampling:
-            return first
-        batch, self._drawn = _with_signal(first, size), n_groups
+        first = everything = self._collect(n_groups)
+        batch = _with_signal(first, size) if args.dynamic_sampling else first
         for _ in range(args.dynamic_sampling):
             missing = n_groups - len(batch.transcripts) // size
             if not missing:
                 break
-            batch = batch.join(_with_signal(self._collect(missing), size))
-            self._drawn += missing
+            fresh = self._collect(missing)
+            batch, everything = batch.join(_with_signal(fresh, size)), everything.join(fresh)
+        if self.sampler is not None:
+            self.sampler.update(everything)
+        self._accuracy = float(everything.successes.mean())
+        self._drawn = len(everything.transcripts) // size
         self._kept = len(batch.transcripts) // size
         return batch if self._kept else first
 
@@ -133,6 +136,7 @@ class BatchSource:
         found = self.sampler.metrics() if self.sampler is not None else {}
         if self.args.dynamic_sampling:
             found["groups/drawn"], found["groups/kept"] = float(self._drawn), float(self._kept)
+            found["groups/accuracy"] = self._accuracy
         return found
 
     def state_dict(self) -> dict[str, Any]:
@@ -157,28 +161,30 @@ class BatchSource:
             task_ids=chosen,
             temperature=args.temperature,
         )
-        if sampler is not None:
-            sampler.update(batch)
-        return self._paid_by_length(batch)
+        return paid_by_length(batch, args, session.collector.max_tokens)
 
-    def _paid_by_length(self, batch: RolloutBatch) -> RolloutBatch:
-        """The batch with answers that are too long punished, or left out."""
-        args = self.args
-        if args.overlong_buffer:
-            limit = self.session.collector.max_tokens
-            source = LengthReward(limit=limit, buffer=min(args.overlong_buffer, limit))
-            paid = source.score(batch.transcripts).outcome
-            tokens = batch.token_rewards and [
-                np.append(rewards[:-1], rewards[-1:] + extra)
-                for rewards, extra in zip(batch.token_rewards, paid, strict=True)
-            ]
-            parts = {**batch.parts, "overlong": paid}
-            rewards = batch.rewards + paid
-            batch = replace(batch, rewards=rewards, parts=parts, token_rewards=tokens)
-        if args.mask_truncated:
-            whole = [t.verdict is not Verdict.UNFINISHED for t in batch.transcripts]
-            batch = replace(batch, scored=batch.scored & np.array(whole, np.bool_))
-        return batch
+
+def paid_by_length(batch: RolloutBatch, args: OnPolicyArgs, longest: int) -> RolloutBatch:
+    """The batch with answers that are too long punished, or left out.
+
+    Args:
+        batch: of rollouts.
+        args: say which.
+        longest: tokens that an episode may have.
+    """
+    if args.overlong_buffer:
+        source = LengthReward(limit=longest, buffer=min(args.overlong_buffer, longest))
+        paid = source.score(batch.transcripts).outcome
+        tokens = batch.token_rewards and [
+            np.append(rewards[:-1], rewards[-1:] + extra)
+            for rewards, extra in zip(batch.token_rewards, paid, strict=True)
+        ]
+        parts = {**batch.parts, "overlong": paid}
+        batch = replace(batch, rewards=batch.rewards + paid, parts=parts, token_rewards=tokens)
+    if args.mask_truncated:
+        whole = [t.verdict is not Verdict.UNFINISHED for t in batch.transcripts]
+        batch = replace(batch, scored=batch.scored & np.array(whole, np.bool_))
+    return batch
 
 
 def _with_signal(batch: RolloutBatch, group_size: int) -> RolloutBatch:
@@ -193,7 +199,10 @@ def _with_signal(batch: RolloutBatch, group_size: int) -> RolloutBatch:
 def _no_signal(batch: RolloutBatch) -> str:
     """Why a batch teaches nothing: in each of its groups all answers are worth the same."""
     if not batch.scored.any():
-        return "no episode could be scored, so there is nothing to learn from"
+        return (
+            "no episode could be scored, or each ran out of tokens where --mask-truncated leaves"
+            " these out, so there is nothing to learn from"
+        )
     rewards: Sequence[float] = np.unique(batch.rewards[batch.scored])[:4].tolist()
     return (
         f"no learning signal: the rewards within each group are equal (they are {rewards}). Where"

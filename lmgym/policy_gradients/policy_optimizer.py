@@ -108,8 +108,11 @@ class PolicyOptimizer:
         """
         policy, args = self.policy, self.args
         batch = batch_transcripts(episodes.transcripts, policy.renderer.pad_id, policy.device)
-        reference = None if self.reference is None else self.logprobs(batch, self.reference)
-        metrics: dict[str, float] = {}
+        reference, metrics = None, dict[str, float]()
+        if (penalty := episodes.parts.get("kl_penalty")) is not None:  # read for the reward
+            metrics |= distance_metrics(float(-penalty.mean()) / args.beta)
+        elif self.reference is not None:
+            reference = self.logprobs(batch, self.reference)
         if reference is not None:
             apart = (batch.target_logprobs - reference) * batch.target_mask
             metrics |= distance_metrics(float(apart.sum()) / len(episodes.transcripts))

@@ -146,6 +146,18 @@ def check_growth(case: Case) -> None:
     for episode in range(_MEASURED):
         case.play(env, episode)
     case.play(env, 0)  # so that the episode at hand counts on both sides
+    grown = _growth(case, env)
+    if grown >= _TOLERANCE:  # others in the process allocate as well; a leak goes on
+        grown = min(grown, _growth(case, env))
+    tracemalloc.stop()
+    assert grown < _TOLERANCE, f"{grown} bytes more after {_MEASURED} episodes"
+    again = case.play(env, 0, reseeds=True), _size_of_snapshot(env)
+    assert_same(first[0], again[0], f"seed 0 after {_EPISODES} episodes")
+    assert first[1] == again[1], f"the snapshot grew from {first[1]} to {again[1]} bytes"
+
+
+def _growth(case: Case, env: Env) -> int:
+    """Bytes that the measured episodes leave behind."""
     _view_of(env).task.forget()
     gc.collect()
     before, _ = tracemalloc.get_traced_memory()
@@ -153,12 +165,7 @@ def check_growth(case: Case) -> None:
         case.play(env, episode)
     _view_of(env).task.forget()
     gc.collect()
-    grown = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    assert grown < _TOLERANCE, f"{grown} bytes more after {_MEASURED} episodes"
-    again = case.play(env, 0, reseeds=True), _size_of_snapshot(env)
-    assert_same(first[0], again[0], f"seed 0 after {_EPISODES} episodes")
-    assert first[1] == again[1], f"the snapshot grew from {first[1]} to {again[1]} bytes"
+    return tracemalloc.get_traced_memory()[0] - before
 
 
 def _go_half_way(case: Case, env: Env, seed: int) -> Step:

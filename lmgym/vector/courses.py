@@ -28,8 +28,8 @@ class Course:
         first_message: where among the messages the present context begins.
 
     Example:
-        >>> Course("the state", (Message(Role.USER, "1+1="),), prompt_length=7).seen
-        (Message(role=<Role.USER: 'user'>, content='1+1='),)
+        >>> Course("the state", (Message(Role.USER, "1+1="),), prompt_length=7).seen[0].content
+        '1+1='
     """
 
     state: Any

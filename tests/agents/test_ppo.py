@@ -170,6 +170,16 @@ def test_the_clipped_value_loss_is_the_larger_error() -> None:
     assert found[0].tolist() == pytest.approx([max(0.04, 1.0) / 2, max(0.04, 0.01) / 2])
 
 
+def test_a_batch_that_is_all_paid_alike_leaves_the_policy_alone() -> None:
+    policy = new_policy(16, 1, 0)
+    learner = PPOLearner(policy, PPOArgs(), 0.02, 4)
+    before = [p.clone() for p in learner.steps.parameters]
+    metrics = learner.step(replace(rollouts(policy, 0), rewards=np.ones(32)), 0)
+    assert metrics["signal"] == 0
+    assert all(map(torch.equal, before, learner.steps.parameters))
+    assert metrics["value_loss"] > 0
+
+
 def test_unscored_episodes_are_left_out() -> None:
     policy = new_policy(16, 1, 0)
     learner = PPOLearner(policy, PPOArgs(), 0.02, 4)

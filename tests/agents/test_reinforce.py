@@ -42,12 +42,10 @@ def rollouts(policy: LanguagePolicy, seed: int, reward: Any = first_letter) -> R
 
 
 def greedy_of(policy: LanguagePolicy, reward: Any = first_letter) -> Any:
-    def greedy(batch: RolloutBatch) -> Any:
-        ids = [t.task_id for t in batch.transcripts]
-        played = collector(policy, reward).collect(
-            np.random.default_rng(0), None, task_ids=ids, greedy=True
+    def greedy(task_ids: list[str]) -> RolloutBatch:
+        return collector(policy, reward).collect(
+            np.random.default_rng(0), None, task_ids=task_ids, greedy=True
         )
-        return played.rewards
 
     return greedy
 
@@ -98,7 +96,8 @@ def test_the_gradient_is_that_of_the_formula(baseline: Baseline) -> None:
     batch = rollouts(policy, 0)
     lengths = [t.n_tokens for t in batch.transcripts]
     assert len(set(lengths)) > 1
-    greedy = greedy_of(policy)(batch) if baseline == "remax" else None
+    ids = [t.task_id for t in batch.transcripts]
+    greedy = greedy_of(policy)(ids).rewards if baseline == "remax" else None
     advantages = per_token(baseline, batch.rewards, greedy, lengths)
     loss = torch.zeros(())
     for transcript, row in zip(batch.transcripts, advantages, strict=True):
@@ -173,3 +172,25 @@ def test_training_against_greedy_answers_leaves_a_run_folder(tmp_path: Path) -> 
     )  # fmt: skip
     folder = train(args, "lmgym/Copy-v0", {})
     assert (folder / "best" / "model.safetensors").is_file()
+
+
+def test_a_reward_that_compares_a_group_is_no_baseline_of_greedy_answers(tmp_path: Path) -> None:
+    args = ReinforceArgs(baseline="remax", reward="majority", out=str(tmp_path / "run"))
+    with pytest.raises(LmgymError, match="compares the answers of a group"):
+        train(args, "lmgym/Math-v0", {})
+    assert not (tmp_path / "run").exists()
+
+
+def test_greedy_answers_are_penalised_as_sampled_ones() -> None:
+    """With a price of the KL and one answer, the greedy one itself, nothing is left."""
+    policy = talker()
+    args = ReinforceArgs(baseline="remax", beta=0.5, kl_in="reward")
+    learner = ReinforceLearner(policy, args, 1e-3, 4, greedy_of(policy))
+    with torch.no_grad():
+        for parameter in policy.model.parameters():
+            parameter.mul_(1.1)
+    ids = [t.task_id for t in rollouts(policy, 0).transcripts[::SIZE]]
+    batch = greedy_of(policy)(ids)
+    paid = learner.steps.penalised(batch)
+    assert not np.allclose(paid.rewards, batch.rewards)
+    assert learner._against_greedy(paid).tolist() == [0.0] * len(ids)

@@ -151,3 +151,28 @@ def test_models_that_see_places_otherwise_are_not_packed(name: str, options: Any
     assert not can_pack(policy.model)
     ids, mask, scored = rows()
     assert policy.packed_logprobs(ids, mask, scored) is None
+
+
+@pytest.mark.parametrize(
+    ("n_shared", "n_new", "is_packed"),
+    [(8, 4, True), (200, 100, True), (1000, 32, True), (100, 100, False)],
+)
+def test_a_group_is_split_where_attention_would_cost_more(
+    n_shared: int, n_new: int, is_packed: bool
+) -> None:
+    """Rows that cost little more than the best split; none where that saves less than a fifth."""
+    width, reach = n_shared + n_new, 368.0
+    ids = torch.full((16, width), 7)
+    ids[:, n_shared:] = torch.arange(16)[:, None] + 10
+    scored = torch.zeros(16, width)
+    scored[:, n_shared:] = 1
+
+    def cost(rows: int) -> float:
+        ids_a_row = n_shared + (16 // rows) * (n_new - 1)
+        return rows * ids_a_row * (1 + ids_a_row / reach)
+
+    pack = pack_rows(ids, torch.ones_like(ids), scored, 256, reach)
+    least = min(cost(rows) for rows in (1, 2, 4, 8, 16))
+    assert (pack is not None) == is_packed == (least <= 0.8 * 16 * width * (1 + width / reach))
+    if pack is not None:
+        assert pack.ids.numel() * (1 + pack.ids.shape[1] / reach) <= 1.1 * least

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmgym.agents.grpo import GRPOArgs, GRPOLearner
+from lmgym.agents.grpo import GRPOArgs, GRPOLearner, train
 from lmgym.errors import LmgymError
 from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy
@@ -21,6 +23,7 @@ from lmgym.rewards.combinators import WeightedSum
 from lmgym.rewards.source import RewardBatch, RewardLevel
 from lmgym.rollouts import RolloutBatch, RolloutCollector
 from lmgym.task import Role, Verdict
+from lmgym.training.runs import read_metrics
 from lmgym.transcript import Transcript
 
 
@@ -79,7 +82,8 @@ def test_dynamic_sampling_fills_a_batch_with_groups_that_differ(policy: Language
 def test_where_no_group_differs_the_batch_is_left_as_it_was_drawn(policy: LanguagePolicy) -> None:
     drawn = source(policy, OnPolicyArgs(groups=4, group_size=2, dynamic_sampling=2), "none")
     assert len(drawn.draw().transcripts) == 8
-    assert drawn.metrics() == {"groups/drawn": 12.0, "groups/kept": 0.0}
+    found = drawn.metrics()
+    assert (found["groups/drawn"], found["groups/kept"]) == (12.0, 0.0)
 
 
 def test_overlong_answers_are_punished_and_told_as_a_part(policy: LanguagePolicy) -> None:
@@ -136,7 +140,7 @@ def test_parts_can_be_compared_one_by_one(policy: LanguagePolicy) -> None:
         group_size=4,
         temperature=1.5,
     )
-    signals = {}
+    signals, found = {}, torch.zeros(0)
     kinds: tuple[Literal["sum", "parts"], ...] = ("sum", "parts")
     for aggregate in kinds:
         args = GRPOArgs(aggregate=aggregate)
@@ -150,5 +154,47 @@ def test_parts_can_be_compared_one_by_one(policy: LanguagePolicy) -> None:
         first, second = same.nonzero()[0].tolist()
         signals[aggregate] = abs(float(found[first] - found[second]))
     assert signals["parts"] > 10 * signals["sum"]
+    groups_alike = np.ptp(batch.rewards.reshape(-1, 4), axis=1) == 0
+    assert groups_alike.any()
+    assert (found.reshape(-1, 4)[torch.tensor(groups_alike)] == 0).all()
     with pytest.raises(LmgymError, match="terms of a sum"):
         GRPOLearner(policy, GRPOArgs(aggregate="parts"), 1e-4, 16, make_source("verifier"))
+
+
+@pytest.mark.parametrize("options", [{"beta": 0.1, "kl_in": "reward"}, {"overlong_buffer": 4}])
+def test_parts_refuse_penalties_that_they_would_not_read(options: dict[str, Any]) -> None:
+    with pytest.raises(LmgymError, match="would not be read"):
+        GRPOArgs(aggregate="parts", **options)
+
+
+def test_parts_without_a_sum_are_told_before_anything_is_written(tmp_path: Path) -> None:
+    args = GRPOArgs(aggregate="parts", out=str(tmp_path / "run"))
+    with pytest.raises(LmgymError, match="terms of a sum"):
+        train(args, "lmgym/Math-v0", {})
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_batch_without_parts_joins_one_with_parts(
+    policy: LanguagePolicy, order: tuple[int, int]
+) -> None:
+    batch = source(policy, OnPolicyArgs(groups=2, group_size=2)).draw()
+    unscored = replace(batch, scored=np.zeros(4, np.bool_), parts={}, rewards=np.zeros(4))
+    first, second = [(batch, unscored)[place] for place in order]
+    joined = first.join(second)
+    wanted = [batch.parts["verifier"], np.zeros(4)]
+    assert joined.parts["verifier"].tolist() == [*wanted[order[0]], *wanted[order[1]]]
+    assert [t.group_id for t in joined.transcripts] == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_a_resumed_run_stops_where_nothing_teaches_as_before(tmp_path: Path) -> None:
+    world = {"problems": "addition/9"}
+    args = GRPOArgs(
+        out=str(tmp_path / "run"), patience=2, groups=2, updates=20, validation_limit=4,
+        test_limit=4, test_samples=1, validate_every=1000,
+    )  # fmt: skip
+    folder = train(args, "lmgym/Math-v0", world)
+    stopped = [row["step"] for row in read_metrics(folder)]
+    again = train(replace(args, updates=40, resume=str(folder), out=None), "lmgym/Math-v0", world)
+    assert len(stopped) <= 4
+    assert len(read_metrics(again)) <= len(stopped) + 3

@@ -75,10 +75,10 @@ def _value(part: tuple[int, Tree]) -> int:
 def reaches(response: str, target: int | Fraction, numbers: Sequence[int]) -> bool:
     r"""Whether the expression that a response ends with is `target`, made of given numbers.
 
-    It is read from the last complete ``\boxed{...}``, else from the whole response: the last
-    stretch of numbers and + - * / ( ) that has an operator and does not stand behind an equals
-    sign. Each number may be used as often as it is given; fractions on the way are allowed. It is
-    parsed, within limits, and never executed.
+    It is all of the last complete ``\boxed{...}``, but for "= 45" at its end; else, in the whole
+    response, the last stretch of numbers and + - * / ( ) that has an operator and does not stand
+    behind an equals sign. Each number may be used as often as it is given; fractions on the way
+    are allowed. It is parsed, within limits, and never executed.
 
     Example:
         >>> reaches("6*7 is 42, so 6 * 7 + 3 = 45.", 45, [3, 6, 7])
@@ -87,7 +87,7 @@ def reaches(response: str, target: int | Fraction, numbers: Sequence[int]) -> bo
         (False, False)
     """
     boxed = last_box(response)
-    expression = _last_expression(response if boxed is None else boxed)
+    expression = _last_expression(response) if boxed is None else _only_expression(boxed)
     if expression is None or "**" in expression:
         return False
     used = [number.lstrip("0") or "0" for number in _NUMBER.findall(expression)]
@@ -99,10 +99,22 @@ def reaches(response: str, target: int | Fraction, numbers: Sequence[int]) -> bo
         return False
 
 
-def _last_expression(text: str) -> str | None:
-    """The last stretch of arithmetic that is not a result."""
+def _only_expression(text: str) -> str | None:
+    """A box's arithmetic, where it holds nothing else but what it comes to."""
+    expression, _, result = _plain(text).partition("=")
+    is_whole = _STRETCH.fullmatch(expression) and _OPERATOR.search(expression)
+    return expression.strip() if is_whole and re.fullmatch(r"\s*[0-9]*\s*", result) else None
+
+
+def _plain(text: str) -> str:
     for written, meant in _LATEX:
         text = text.replace(written, meant)
+    return text
+
+
+def _last_expression(text: str) -> str | None:
+    """The last stretch of arithmetic that is not a result."""
+    text = _plain(text)
     for match in reversed(list(_STRETCH.finditer(text))):
         is_result = text[match.start() - 1 : match.start()] == "="
         if not is_result and _NUMBER.search(match[0]) and _OPERATOR.search(match[0]):
