@@ -109,8 +109,9 @@ class PolicyOptimizer:
         policy, args = self.policy, self.args
         batch = batch_transcripts(episodes.transcripts, policy.renderer.pad_id, policy.device)
         reference, metrics = None, dict[str, float]()
-        if (penalty := episodes.parts.get("kl_penalty")) is not None:  # read for the reward
-            metrics |= distance_metrics(float(-penalty.mean()) / args.beta)
+        if args.beta > 0 and args.kl_in == "reward":  # read for the reward already
+            kl = -float(episodes.parts["kl_penalty"].mean()) / args.beta
+            metrics |= distance_metrics(kl)
         elif self.reference is not None:
             reference = self.logprobs(batch, self.reference)
         if reference is not None:
