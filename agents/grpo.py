@@ -85,13 +85,13 @@ def train(args: GRPOArgs, env: str, world_args: Mapping[str, Any], reward: Rewar
         reward: a function or source, in place of the name in `args`.
     """
     paid = reward or args.reward
-    source = make_source(paid)
     if args.aggregate == "parts":
-        _part_weights(source)  # told before anything is written
+        _part_weights(make_source(paid))  # told before anything is written
 
     def learner(session: TrainingSession, args: GRPOArgs) -> GRPOLearner:
-        longest = session.collector.max_tokens
-        return GRPOLearner(session.policy, args, session.lr, longest, source)
+        collector = session.collector
+        source = collector.schedule.source
+        return GRPOLearner(session.policy, args, session.lr, collector.max_tokens, source)
 
     return train_on_policy("grpo", args, env, world_args, paid, learner)
 

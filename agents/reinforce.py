@@ -94,12 +94,8 @@ def train(
         reward: a function or source, in place of the name in `args`.
     """
     paid = reward or args.reward
-    source = make_source(paid)
-    if args.baseline == "remax" and source is not None and not source.is_causal:
-        raise LmgymError(
-            f"baseline=remax pays the greedy answer by itself, and reward={reward_name(paid)!r}"
-            " compares the answers of a group; take baseline rloo"
-        )
+    if args.baseline == "remax":
+        _check_single(paid)
 
     def learner(session: TrainingSession, args: ReinforceArgs) -> ReinforceLearner:
         collector = session.collector
@@ -113,6 +109,16 @@ def train(
         return ReinforceLearner(session.policy, args, session.lr, collector.max_tokens, greedy)
 
     return train_on_policy("reinforce", args, env, world_args, paid, learner)
+
+
+def _check_single(reward: Reward) -> None:
+    """Raise where a reward says nothing of one answer by itself."""
+    source = make_source(reward)
+    if source is not None and not source.is_causal:
+        raise LmgymError(
+            f"baseline=remax pays the greedy answer by itself, and reward={reward_name(reward)!r}"
+            " compares the answers of a group; take baseline rloo"
+        )
 
 
 class ReinforceLearner:

@@ -31,7 +31,7 @@ from lmgym.commands.files import check_file
 from lmgym.errors import LmgymError
 from lmgym.policies.loading import load_policy
 from lmgym.training.checkpoints import Checkpoints
-from lmgym.training.runs import METRICS_FILE, STATE_FILE, read_metrics, read_record
+from lmgym.training.runs import METRICS_FILE, RECORD_FILE, STATE_FILE, read_metrics, read_record
 from measuring import Claim, claimed
 
 TIMES = ("seconds", "tokens_per_second")
@@ -176,10 +176,9 @@ def wait_until_underway(process: subprocess.Popen[bytes], folder: Path, n_kills:
 
 def n_resumes(folder: Path) -> int:
     """How often the record says that the run went on."""
-    try:
-        return len(read_record(folder).get("resumes", []))
-    except LmgymError:
+    if not (folder / RECORD_FILE).is_file():
         return 0
+    return len(read_record(folder).get("resumes", []))
 
 
 def updates_logged(folder: Path) -> int:

@@ -297,17 +297,13 @@ def _stats(
     is_low = (ratio < limits.low) & (advantages < 0)
     raised = advantages != 0 if limits.is_scaled else advantages > 0
     is_high = ((ratio > limits.high) & raised) | ((ratio > limits.dual) & (advantages < 0))
-    columns = [is_low | is_high, is_low, is_high, ratio, _k3(log_ratio), kl]
+    moved = kl_terms(torch.zeros_like(log_ratio), log_ratio)  # from the old policy, which drew
+    columns = [is_low | is_high, is_low, is_high, ratio, moved, kl]
     dtype = torch.promote_types(ratio.dtype, torch.float32)
     sums = torch.stack([_masked(column.to(dtype), keep).sum() for column in columns])
     n_tokens = int(keep.sum())
     means: list[float] = (sums / max(n_tokens, 1)).tolist()
     return LossStats(n_tokens, keep.shape[0], *means)
-
-
-def _k3(difference: Tensor) -> Tensor:
-    """e^d - d - 1, an unbiased estimate of KL(p || q) where d = log q - log p and p sampled."""
-    return difference.exp() - difference - 1
 
 
 def _masked(values: Tensor, keep: Tensor) -> Tensor:

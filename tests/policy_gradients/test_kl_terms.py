@@ -1,13 +1,15 @@
 """KL terms of a loss: values, and the gradients that make them differ."""
 
 import math
-from typing import get_args
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 
 from lmgym.errors import LmgymError
 from lmgym.policy_gradients.kl_terms import KLKind, kl_terms
+from lmgym.rewards.kl import estimate_kl
 
 LOGP, REFERENCE = [-0.2, -1.5, -0.9], [-0.7, -0.4, -0.9]
 
@@ -51,6 +53,14 @@ def test_k2_and_k3_plus_have_the_gradient_of_the_divergence(kind: KLKind) -> Non
     logp = logits.log_softmax(0)
     (exact,) = torch.autograd.grad((logp.exp() * (logp - reference)).sum(), logits)
     torch.testing.assert_close(mean, exact)
+
+
+@pytest.mark.parametrize("kind", ["k1", "k2", "k3"])
+def test_penalties_in_the_reward_are_estimated_alike(kind: Any) -> None:
+    """The estimators of rollouts, which know no torch, take log pi - log ref."""
+    apart = np.array(LOGP) - np.array(REFERENCE)
+    terms = kl_terms(torch.tensor(LOGP), torch.tensor(REFERENCE), kind)
+    assert estimate_kl(apart, kind) == pytest.approx(terms.tolist(), abs=1e-6)
 
 
 def test_an_unknown_estimator_is_told() -> None:
