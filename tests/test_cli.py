@@ -78,6 +78,17 @@ def test_a_name_that_two_groups_share_is_an_error() -> None:
         parse_options({"play": PlayArgs, "mine": Clashing}, [], "play", "")
 
 
+@pytest.mark.parametrize(
+    ("words", "steps"), [([], None), (["--steps"], True), (["--no-steps"], False)]
+)
+def test_a_switch_may_be_left_unset(words: list[str], steps: bool | None) -> None:
+    @dataclass(frozen=True)
+    class Shown:
+        steps: bool | None = None
+
+    assert parse_options({"mine": Shown}, words, "play", "") == [Shown(steps)]
+
+
 MATCH = ["match", "best", "random", "--env", "lmgym/Debate-v0", "--games", "2"]
 
 

@@ -98,7 +98,8 @@ def _options(groups: Mapping[str, type[Any]]) -> dict[str, _Option]:
         hints = get_type_hints(cls)
         for f in _fields(cls):
             stem = f.name.replace("_", "-")
-            is_switch = hints[f.name] is bool
+            kinds = _kinds(hints[f.name])
+            is_switch = kinds == (bool,)
             names = [f"--{stem}", f"--no-{stem}"] if is_switch else [f"--{stem}"]
             for name in names:
                 if name in found:
@@ -106,7 +107,7 @@ def _options(groups: Mapping[str, type[Any]]) -> dict[str, _Option]:
                         f"{heading} and {found[name].heading} both have an argument {f.name!r}, so"
                         f" {name} would be ambiguous; rename one of them"
                     )
-                found[name] = _Option(heading, () if is_switch else _kinds(hints[f.name]))
+                found[name] = _Option(heading, () if is_switch else kinds)
     return found
 
 
