@@ -18,7 +18,7 @@ from lmgym.errors import LmgymError
 from lmgym.rendering import Renderer
 from lmgym.segments import PutAway, segment_of
 from lmgym.task import Message, Opening, Role, Task, Verdict
-from lmgym.transcript import AGENT, Transcript, Turn, roles_and_mask
+from lmgym.transcript import AGENT, Transcript, Turn, roles_and_mask, with_logprobs
 
 __all__ = ["Episode", "EpisodeState"]
 
@@ -149,11 +149,33 @@ class Episode:
                 budget and carry no loss.
         """
         prefix = checked_prefix(prefix_ids, self.renderer) if len(prefix_ids) else []
-        self.rng = rng
         opening = self.task.reset(rng, split=split, task_id=task_id)
         ids, roles = self.renderer.open(opening.messages)
+        check_room(len(ids), len(prefix), self.context, self.max_tokens)
+        self._begin(rng, opening, ids, roles, len(prefix))
+        if prefix:
+            self.write(prefix)
+
+    def reset_like(self, other: Episode) -> None:
+        """Start the episode that another one has just started, with the same generator.
+
+        Args:
+            other: an episode of the same world, renderer and sizes, without a prefix. The world's
+                replies must not draw (`Task.replies_draw`).
+        """
+        course = other._course
+        self._begin(other.rng, course.opening, other.ids, course.world_roles[0], 0)
+
+    def _begin(
+        self,
+        rng: np.random.Generator,
+        opening: Opening[Any],
+        ids: Sequence[int],
+        roles: list[int],
+        n_prefix: int,
+    ) -> None:
         length = len(ids)
-        check_room(length, len(prefix), self.context, self.max_tokens)
+        self.rng = rng
         self.tokens[:length] = ids
         self.tokens[length:] = self.renderer.pad_id
         self.length = length
@@ -164,7 +186,7 @@ class Episode:
             opening=opening,
             state=opening.state,
             prompt_length=length,
-            n_prefix=len(prefix),
+            n_prefix=n_prefix,
             world_roles=[roles],
             messages=[*opening.messages],
             turns=[],
@@ -172,8 +194,6 @@ class Episode:
             turn_start=length,
             past=[],
         )
-        if prefix:
-            self.write(prefix)
 
     def append(self, token: int) -> bool:
         """Write one id of the agent; True where this ended its turn or the episode."""
@@ -209,11 +229,12 @@ class Episode:
                 f"{len(logprobs)} log-probabilities were given for {len(tokens)} ids; give one for"
                 " each"
             )
-        n_ahead = self._write_ahead(tokens) if logprobs is None else 0
-        for position, token in enumerate(tokens[n_ahead:]):
+        n_ahead = self._write_ahead(tokens)
+        known = () if logprobs is None else logprobs
+        self._course.logprobs += known[:n_ahead]
+        for position, token in enumerate(tokens[n_ahead:], n_ahead):
             is_over = self.append(token)
-            if logprobs is not None:
-                self._course.logprobs.append(logprobs[position])
+            self._course.logprobs += known[position : position + 1]
             if is_over:
                 return True
         return False
@@ -286,9 +307,12 @@ class Episode:
         last = segment_of(
             self.renderer, ids, course.world_roles, turns, course.n_prefix, (start, draft)
         )
-        told = Transcript(
+        segments = (*(context.segment(self.renderer) for context in course.past), last)
+        if len(course.logprobs) == sum(sum(segment.loss_mask) for segment in segments):
+            segments = with_logprobs(segments, course.logprobs)
+        return Transcript(
             tuple(course.messages),
-            (*(context.segment(self.renderer) for context in course.past), last),
+            segments,
             n_opening=len(opening.messages),
             task_id=opening.task_id,
             gold=opening.gold,
@@ -298,8 +322,6 @@ class Episode:
             gold_reward=self.gold_reward,
             draft=draft,
         )
-        is_recorded = len(course.logprobs) == told.n_tokens
-        return told.with_logprobs(course.logprobs) if is_recorded else told
 
     def roles_and_mask(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Role ids and loss mask of the ids of the present context, both of shape (length,)."""

@@ -206,10 +206,14 @@ class RolloutCollector:
         episodes = self._episodes(len(problems) * group_size)
         seeds = rng.integers(1 << 62, size=len(problems)).tolist()
         for group, (problem, seed) in enumerate(zip(problems, seeds, strict=True)):
-            members = episodes[group * group_size : (group + 1) * group_size]
-            for place, member in enumerate(members):  # an episode's luck is its own
-                member.reset(np.random.default_rng((seed, place)), split=split, task_id=problem)
-                problem = member.opening.task_id
+            first, *others = episodes[group * group_size : (group + 1) * group_size]
+            first.reset(np.random.default_rng((seed, 0)), split=split, task_id=problem)
+            for place, member in enumerate(others, 1):
+                if self.task.replies_draw:  # an episode's luck is its own
+                    luck = np.random.default_rng((seed, place))
+                    member.reset(luck, split=split, task_id=first.opening.task_id)
+                else:
+                    member.reset_like(first)
         running = episodes
         while running:
             self._play_turn(running, generator, temperature, greedy)

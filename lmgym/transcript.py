@@ -7,7 +7,7 @@ transcript made from plain strings has no segments and says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "rendered_text",
     "roles_and_mask",
     "with_gold_rewards",
+    "with_logprobs",
 ]
 
 _ASSISTANT = ROLE_IDS[Role.ASSISTANT]
@@ -199,12 +200,7 @@ class Transcript:
                 f"{len(logprobs)} log-probabilities were given for {self.n_tokens} drawn ids;"
                 " give one for each"
             )
-        values = iter(logprobs)
-        segments = []
-        for segment in self.segments:
-            aligned = tuple(next(values) if drawn else 0.0 for drawn in segment.loss_mask)
-            segments.append(replace(segment, logprobs=aligned))
-        return replace(self, segments=tuple(segments))
+        return replace(self, segments=with_logprobs(self.segments, logprobs))
 
     def view(self, agent: str) -> Transcript:
         """What `agent` saw, with its own loss mask."""
@@ -253,6 +249,15 @@ def with_gold_rewards(task: Task[Any], transcripts: Sequence[Transcript]) -> lis
         )
     pairs = zip(transcripts, grades.tolist(), strict=True)
     return [replace(transcript, gold_reward=grade) for transcript, grade in pairs]
+
+
+def with_logprobs(segments: Sequence[Segment], logprobs: Iterable[float]) -> tuple[Segment, ...]:
+    """The segments with the log-probability of each drawn id, in their order."""
+    values = iter(logprobs)
+    return tuple(
+        replace(s, logprobs=tuple(next(values) if drawn else 0.0 for drawn in s.loss_mask))
+        for s in segments
+    )
 
 
 def roles_and_mask(

@@ -272,23 +272,20 @@ class LanguagePolicy:
             raise LmgymError(
                 f"temperature {temperature} is not positive; use greedy=True for the likeliest ids"
             )
+        width, context = self.model.get_input_embeddings().weight.shape[0], self.context
         for index, (prompt, budget) in enumerate(zip(prompts, budgets, strict=True)):
-            self._check_prompt(index, prompt, budget)
-
-    def _check_prompt(self, index: int, prompt: Sequence[int], budget: int) -> None:
-        if not prompt:
-            raise LmgymError(
-                f"prompt {index} is empty; a model needs at least one id to go on from"
-            )
-        width = self.model.get_input_embeddings().weight.shape[0]
-        strange = [i for i in (min(prompt), max(prompt)) if not 0 <= i < width]
-        if strange:
-            raise LmgymError(
-                f"prompt {index} has the id {strange[0]}; ids go from 0 to {width - 1}"
-            )
-        needed, context = len(prompt) + budget, self.context
-        if context is not None and needed > context:
-            raise LmgymError(
-                f"prompt {index} has {len(prompt)} ids and may draw {budget}, but the model has"
-                f" {context} positions; shorten the prompt or lower max_tokens"
-            )
+            if not prompt:
+                raise LmgymError(
+                    f"prompt {index} is empty; a model needs at least one id to go on from"
+                )
+            low, high = min(prompt), max(prompt)
+            if low < 0 or high >= width:
+                raise LmgymError(
+                    f"prompt {index} has the id {low if low < 0 else high}; ids go from 0 to"
+                    f" {width - 1}"
+                )
+            if context is not None and len(prompt) + budget > context:
+                raise LmgymError(
+                    f"prompt {index} has {len(prompt)} ids and may draw {budget}, but the model has"
+                    f" {context} positions; shorten the prompt or lower max_tokens"
+                )
