@@ -60,6 +60,9 @@ class GRPOArgs(OnPolicyArgs):
     def __post_init__(self) -> None:
         """Raise where arguments do not go together."""
         super().__post_init__()
+        if self.loss == "cispo":
+            where = "loss=cispo, which clips the weight from above only"
+            self._check_unread(("clip_low", "dual_clip"), where, "take another loss")
         if self.aggregate == "parts" and self.credit == "turn":
             raise LmgymError(
                 "aggregate=parts compares what whole episodes are paid; it does not go with"

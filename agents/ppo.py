@@ -55,7 +55,7 @@ class PPOArgs(OnPolicyArgs):
     lam: float = 0.95
     """Lambda of generalised advantage estimation: 1 trusts what was paid, 0 the critic."""
     value_clip: float | None = 0.2
-    """How far a value may move in an update before its loss stops it."""
+    """How far a value may move in an update before its loss stops it; inf for no limit."""
     kl_in: Literal["loss", "reward"] = "reward"
     """Where the penalty stands: in the reward of each token (k1), or in the loss."""
 
@@ -104,7 +104,7 @@ class PPOLearner:
         self.steps = PolicyOptimizer(policy, args, "ppo", lr, max_tokens)
         kind = args.critic
         if kind == "auto":
-            kind = "head" if is_large(policy.n_parameters) else "model"
+            kind = "head" if is_large(policy.n_base_parameters) else "model"
         self.critic = Critic(policy, kind, args.seed)
         self.critic_optimizer = torch.optim.AdamW(
             self._trained, args.critic_lr or 2 * lr, betas=(0.9, 0.95), weight_decay=0.0

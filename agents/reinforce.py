@@ -75,6 +75,13 @@ class ReinforceArgs(OnPolicyArgs):
                 f"{self.epochs}, minibatches={self.minibatches} make several steps a batch; take"
                 " loss=ppo"
             )
+        if self.loss == "reinforce":
+            clips = ("clip_low", "clip_high", "dual_clip")
+            self._check_unread(clips, "loss=reinforce, which has no ratio", "take loss=ppo")
+        for name, baseline in (("gamma", "reinforce++"), ("ema_decay", "ema")):
+            if self.baseline != baseline:
+                where = f"baseline={self.baseline}"
+                self._check_unread((name,), where, f"take baseline={baseline}")
         if self.baseline in ("rloo", "reinforce++-baseline") and self.group_size == 1:
             raise LmgymError(
                 f"baseline={self.baseline} compares answers to one problem, and group_size is 1;"

@@ -152,7 +152,7 @@ class AdaptiveSampler:
         pool = self._pool(rng, n)
         n_missing = max(0, n - sum(self._is_suitable(c.expected) for c in pool))
         n_explored = int(n * self.exploration + rng.random()) + n_missing // 2
-        chosen = self._longest_unseen(pool, n_explored)
+        chosen = self._longest_unseen(pool, min(n, n_explored))
         taken = {candidate.problem for candidate in chosen}
         rest = [candidate for candidate in pool if candidate.problem not in taken]
         chosen += [rest[i] for i in _weighted(rng, self._log_weights(rest), n - len(chosen))]

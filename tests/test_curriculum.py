@@ -110,6 +110,16 @@ def test_no_stratum_is_starved(sweep: list[RolloutBatch]) -> None:
         assert len({(t.columns["family"], t.columns["level"]) for t in window}) == 18
 
 
+def test_with_all_draws_for_exploration_each_is_of_another_stratum_where_nothing_suits(
+    ladder: Task[Any],
+) -> None:
+    sampler, rng = AdaptiveSampler(ladder, exploration=1.0), np.random.default_rng(0)
+    for _ in range(8):  # nothing is ever solved, so that nothing suits
+        batch = played(ladder, sampler.draw(rng, 6), lambda _: 0.0, rng)
+        sampler.update(batch)
+        assert len({(t.columns["family"], t.columns["level"]) for t in batch.transcripts}) == 6
+
+
 def test_the_same_generator_draws_the_same_problems(ladder: Task[Any]) -> None:
     first, second = (swept(AdaptiveSampler(ladder), ladder, 5, n=10) for _ in range(2))
     ids = [[[t.task_id for t in b.transcripts] for b in batches] for batches in (first, second)]

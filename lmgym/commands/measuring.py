@@ -72,15 +72,15 @@ def measure(args: EvalArgs, env: str, world_args: Any, task: Task[Any], title: s
         check_world(args, task, task.task_ids(args.split, args.limit or 64))
         check_source(args, source)
     policy = load_policy(args.model, device=args.device, dtype=args.dtype)
-    use_threads(policy.n_parameters)
-    limit = args.limit or (50 if is_large(policy.n_parameters) else 512)
+    use_threads(policy.n_base_parameters)
+    limit = args.limit or (50 if is_large(policy.n_base_parameters) else 512)
     evaluation = _Evaluation(
         args,
         task,
         policy,
         source,
         task.task_ids(args.split, limit),
-        args.batch_size or default_batch_size(policy.n_parameters),
+        args.batch_size or default_batch_size(policy.n_base_parameters),
         title,
     )
     return evaluation.of_metrics(env, world_args) if args.best_of is None else evaluation.of_best()
@@ -106,7 +106,7 @@ class _Evaluation:
         """Answer what is not answered yet, and measure."""
         args, policy = self.args, self.policy
         knows = is_judged(self.task, self.task_ids)
-        default = 4 if knows and not is_large(policy.n_parameters) else 0
+        default = 4 if knows and not is_large(policy.n_base_parameters) else 0
         metrics, samples = metrics_of(args, default)
         is_greedy = Metric("greedy") in metrics
         episode = episode_of(self.task, policy.renderer, **self._sizes)

@@ -248,7 +248,7 @@ def _answers(task: Task[Any], args: AnnotateArgs, rng: np.random.Generator) -> l
     from lmgym.training.presets import default_batch_size, use_threads
 
     policy = load_policy(args.model, device=args.device)
-    use_threads(policy.n_parameters)
+    use_threads(policy.n_base_parameters)
     with progress() as tell:
         return collect_answers(
             RolloutCollector(policy, task, None),
@@ -258,7 +258,7 @@ def _answers(task: Task[Any], args: AnnotateArgs, rng: np.random.Generator) -> l
             samples=args.samples,
             split=args.split,
             temperature=args.temperature,
-            batch_size=default_batch_size(policy.n_parameters),
+            batch_size=default_batch_size(policy.n_base_parameters),
             on_progress=lambda done, total: tell("problems answered", done, total),
         )
 

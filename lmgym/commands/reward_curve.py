@@ -112,7 +112,7 @@ def _best_of_n(env: str, args: CurveArgs, world: dict[str, object]) -> Curve:
     from lmgym.training.presets import use_threads
 
     policy = load_policy(args.model, device=args.device, dtype=args.dtype)
-    use_threads(policy.n_parameters)
+    use_threads(policy.n_base_parameters)
     with progress() as tell:
         return collect_best_of_n(
             RolloutCollector(policy, task, source),

@@ -43,7 +43,8 @@ def with_adapter(
 
     Args:
         policy: without an adapter.
-        rank: of the matrices that are added to every linear layer but the head.
+        rank: of the matrices that are added to every linear layer but the head; at most the width
+            of the widest of them.
         alpha: the adapter's scale is `alpha / rank`; by default twice the rank.
         seed: of A. No generator of torch's is moved.
 
@@ -55,8 +56,7 @@ def with_adapter(
     check_peft("an adapter (--lora-rank)")
     from peft import LoraConfig
 
-    if rank < 1 or (alpha is not None and not alpha > 0):
-        raise LmgymError(f"rank {rank} and alpha {alpha}; both have to be positive")
+    _check_rank(policy, rank, alpha)
     options: Any = {"r": rank, "lora_alpha": 2 * rank if alpha is None else alpha}
     config = LoraConfig(target_modules="all-linear", task_type="CAUSAL_LM", **options)
     model = _wrapped(policy, config)
@@ -105,11 +105,11 @@ def restore_weights(policy: LanguagePolicy, directory: Path) -> None:
 
 
 def reference_policy(policy: LanguagePolicy) -> LanguagePolicy:
-    """The policy as it is now, or as it was before its adapter; nothing trains it.
+    """The policy as it is now; nothing trains it.
 
-    Of a policy with an adapter it is the model beneath, without a second copy of the weights: it
-    scores and samples with the adapter disabled, which is enabled again whatever happens. Of
-    others it is a copy.
+    Where an adapter is new and so says nothing yet, it is the model beneath: it scores and samples
+    with the adapter disabled, which is enabled again whatever happens. Else it is a `frozen_copy`,
+    which shares the weights beneath an adapter.
 
     Example:
         >>> from lmgym.policies.loading import check_peft, load_policy
@@ -119,13 +119,19 @@ def reference_policy(policy: LanguagePolicy) -> LanguagePolicy:
         >>> reference.token_logprobs(ids, torch.ones_like(ids)).requires_grad
         False
     """
-    return _WithoutAdapter.of(policy) if has_adapter(policy.model) else frozen_copy(policy)
+    is_new = has_adapter(policy.model) and _says_nothing(policy.model)
+    return _WithoutAdapter.of(policy) if is_new else frozen_copy(policy)
 
 
 def frozen_copy(policy: LanguagePolicy) -> LanguagePolicy:
-    """A policy of the same weights, those of an adapter too, which nothing trains."""
+    """A policy of the same weights, those of an adapter too, which nothing trains.
+
+    What lies frozen beneath an adapter is shared, and not copied.
+    """
+    shared = policy.model.parameters() if has_adapter(policy.model) else ()
+    memo: dict[int, Any] = {id(weight): weight for weight in shared if not weight.requires_grad}
     copied = copy.copy(policy)
-    copied.model = copy.deepcopy(policy.model).requires_grad_(False)
+    copied.model = copy.deepcopy(policy.model, memo).requires_grad_(False)
     return copied
 
 
@@ -201,6 +207,29 @@ def _fill(model: Any, weights: dict[str, Tensor]) -> None:
     missing = [name for name in report.missing_keys if "lora_" in name]
     if missing or report.unexpected_keys:
         raise KeyError(f"{[*missing, *report.unexpected_keys][0]} is on one side only")
+
+
+def _check_rank(policy: LanguagePolicy, rank: int, alpha: float | None) -> None:
+    """Raise where an adapter cannot be of this rank, or would be wider than every layer."""
+    if rank < 1 or (alpha is not None and not alpha > 0):
+        raise LmgymError(f"rank {rank} and alpha {alpha}; both have to be positive")
+    model = policy.model
+    ends = [end.weight for end in (model.get_input_embeddings(), model.get_output_embeddings())]
+    matrices = [w for w in model.parameters() if w.dim() == 2 and not any(w is e for e in ends)]
+    width = max((min(matrix.shape) for matrix in matrices), default=rank)
+    if rank > width:
+        raise LmgymError(
+            f"rank {rank} is above the width of the model's layers, {width}, which is the highest"
+            f" rank of what an adapter can add; give {width} or less (--lora-rank)"
+        )
+
+
+def _says_nothing(model: Any) -> bool:
+    """Whether B of an adapter is 0 everywhere, as it is until it is trained."""
+    layers = list(lora_layers(model))
+    if not all(is_plain(layer) and len(layer.lora_B) for layer in layers):
+        return False
+    return not any(b.weight.any() for layer in layers for b in layer.lora_B.values())
 
 
 def _draw(model: Any, generator: torch.Generator) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from lmgym.errors import LmgymError
 from lmgym.policies.cached import CachedDecoder
 from lmgym.policies.llama import LlamaDecoder, supports
-from lmgym.policies.merging import base_of
+from lmgym.policies.merging import adapter_parameters, base_of
 from lmgym.policies.packing import can_pack, pack_rows, reach_of
 from lmgym.policies.sampling import Decoder, Drawing, batches, generate
 from lmgym.policies.saving import save_model
@@ -99,6 +99,11 @@ class LanguagePolicy:
     def n_parameters(self) -> int:
         """How many numbers the model has; shared ones count once."""
         return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def n_base_parameters(self) -> int:
+        """How many of them are the model's own: those of an adapter are left out."""
+        return self.n_parameters - sum(p.numel() for p in adapter_parameters(self.model))
 
     @property
     def n_trainable(self) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lmgym.errors import LmgymError
 
 __all__ = [
+    "adapter_parameters",
     "adapter_rank",
     "base_of",
     "has_adapter",
@@ -30,6 +31,13 @@ def has_adapter(model: Any) -> bool:
 def adapter_rank(model: Any) -> int:
     """The rank of the adapter; 0 where there is none."""
     return int(model.peft_config[model.active_adapter].r) if has_adapter(model) else 0
+
+
+def adapter_parameters(model: Any) -> Iterator[nn.Parameter]:
+    """The weights that an adapter adds to a model; none where there is no adapter."""
+    for layer in lora_layers(model):
+        named = layer.named_parameters()
+        yield from (weight for name, weight in named if not name.startswith("base_layer."))
 
 
 def base_of(model: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import ClassVar, Literal
 
 from lmgym.errors import LmgymError
@@ -113,8 +114,26 @@ class OnPolicyArgs(LearnerArgs):
                 "kl=k1 in the loss has no gradient in the mean; put it into the reward"
                 " (kl_in=reward), or take k2, k3 or k3+"
             )
+        if self.beta > 0 and self.kl_in == "reward":
+            unread = ["kl_ratio"] + ["kl"] * (self.kl != "k1")
+            self._check_unread(unread, "kl_in=reward, which takes k1", "take kl_in=loss")
         if self.dynamic_sampling and self.group_size == 1:
             raise LmgymError(
                 "dynamic_sampling looks for groups in which answers differ, and group_size is 1;"
                 " give a group_size of 2 or more"
             )
+
+    def _check_unread(self, names: Sequence[str], where: str, instead: str) -> None:
+        """Raise where one of these is not at its default although nothing reads it.
+
+        Args:
+            names: of arguments.
+            where: what makes that nothing reads them.
+            instead: what else to do than to leave them out.
+        """
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in names:
+            if (value := getattr(self, name)) != defaults[name]:
+                raise LmgymError(
+                    f"{name}={value} is not read with {where}; leave it out, or {instead}"
+                )

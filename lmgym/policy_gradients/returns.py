@@ -56,7 +56,7 @@ def generalized_advantages(
     return advantages.masked_fill(~keep, 0.0), (advantages + values).masked_fill(~keep, 0.0)
 
 
-def whiten(values: Tensor, mask: Tensor, *, centre: bool = True, eps: float = 1e-8) -> Tensor:
+def whiten(values: Tensor, mask: Tensor, *, eps: float = 1e-8) -> Tensor:
     """Values with mean 0 and variance 1 over the mask, in any shape; 0 elsewhere.
 
     The variance is unbiased, and divides as 1 / sqrt(variance + eps). Fewer than two values, or
@@ -65,15 +65,11 @@ def whiten(values: Tensor, mask: Tensor, *, centre: bool = True, eps: float = 1e
     Args:
         values: what to whiten.
         mask: 1 on what counts.
-        centre: False keeps the mean.
         eps: keeps the quotient finite.
     """
     keep = mask.bool()
     counted = values[keep].double()
     if counted.numel() < 2 or bool((counted == counted[0]).all()):
         return torch.zeros_like(values)
-    mean = counted.mean()
-    whitened = (values.double() - mean) * (counted.var() + eps).rsqrt()
-    if not centre:
-        whitened = whitened + mean
+    whitened = (values.double() - counted.mean()) * (counted.var() + eps).rsqrt()
     return whitened.to(values.dtype).masked_fill(~keep, 0.0)

@@ -173,8 +173,8 @@ class Workbench:
             )
         policy = load_policy(args.model)
         self.renderer = policy.renderer
-        self.lr = args.lr or default_learning_rate(policy.n_parameters)
-        few = _NUM_ENVS_OF_LARGE if is_large(policy.n_parameters) else _NUM_ENVS
+        self.lr = args.lr or default_learning_rate(policy.n_base_parameters)
+        few = _NUM_ENVS_OF_LARGE if is_large(policy.n_base_parameters) else _NUM_ENVS
         self.num_envs = args.num_envs or few
 
     def _default_alphabet(self) -> str:

@@ -135,5 +135,8 @@ class LearnerArgs:
 
 
 def _interval(low: float, high: float) -> str:
-    smallest = "more than 0" if low == _TINY else f"{low:g} or more"
+    """A range in words; the least float above a round number stands for what is above that."""
+    edge = math.nextafter(low, -math.inf)
+    is_open = low > 0 and float(f"{edge:g}") == edge
+    smallest = f"more than {edge:g}" if is_open else f"{low:g} or more"
     return smallest if high == _ANY else f"{smallest}, up to {high:g}"

@@ -46,7 +46,7 @@ class Examination(ABC):
     @property
     @abstractmethod
     def _n_parameters(self) -> int:
-        """How many numbers are learned."""
+        """The size of what is trained, in numbers; an adapter does not count."""
 
     @property
     @abstractmethod

@@ -120,7 +120,7 @@ def prepare_policy(policy: LanguagePolicy, args: A) -> A:
     from lmgym.policies.merging import adapter_rank
 
     rank = adapter_rank(policy.model)
-    found = preset(policy.n_parameters, _wants_adapter(args, rank))
+    found = preset(policy.n_base_parameters, _wants_adapter(args, rank))
     if rank:
         found = replace(found, lora_rank=rank)
     if policy.device.type != "cuda":

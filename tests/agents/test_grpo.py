@@ -15,6 +15,7 @@ from lmgym.agents.embedded import new_policy
 from lmgym.agents.grpo import GRPOArgs, GRPOLearner, train
 from lmgym.errors import LmgymError
 from lmgym.factory import make_source, make_task
+from lmgym.policies.adapters import with_adapter
 from lmgym.policies.language_policy import LanguagePolicy
 from lmgym.rewards.kl import KLPenalty, sequence_kl
 from lmgym.rewards.source import Reward
@@ -105,6 +106,25 @@ def test_the_kl_is_the_mean_log_ratio_of_whole_answers() -> None:
     metrics = learner.step(batch, 3)
     assert metrics["reference_kl"] == pytest.approx(expected, abs=1e-4)
     assert metrics["reference_kl_sqrt"] == pytest.approx(max(0, expected) ** 0.5, abs=1e-4)
+
+
+def test_the_kl_to_an_adapter_that_was_trained_before_starts_at_0() -> None:
+    pytest.importorskip("peft")
+    policy = with_adapter(new_policy(16, 1, 0), rank=2)
+    for _ in range(2):  # the second learner starts from what the first has trained
+        learner = GRPOLearner(policy, GRPOArgs(log_kl=True), 0.2, 4)
+        distances = [
+            learner.step(rollouts(policy, update), update)["reference_kl"] for update in range(4)
+        ]
+        assert distances[0] == pytest.approx(0, abs=1e-4)
+        assert abs(distances[-1]) > 1e-2
+
+
+@pytest.mark.parametrize("options", [{"clip_low": 0.1}, {"dual_clip": 3.0}])
+def test_clips_that_cispo_does_not_read_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(LmgymError, match="is not read with loss=cispo"):
+        GRPOArgs(loss="cispo", **options)  # type: ignore[arg-type]
+    GRPOArgs(loss="cispo", clip_high=4.0)
 
 
 def test_a_penalty_in_the_reward_moves_the_advantages() -> None:

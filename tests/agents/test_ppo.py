@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lmgym.agents.embedded import new_policy
 from lmgym.agents.ppo import PPOArgs, PPOLearner, train
+from lmgym.cards import field_docs
 from lmgym.errors import LmgymError
 from lmgym.factory import make_task
 from lmgym.policies.language_policy import LanguagePolicy
@@ -168,6 +170,13 @@ def test_the_clipped_value_loss_is_the_larger_error() -> None:
     told, old, came = torch.tensor([[1.0, 0.3]]), torch.zeros(1, 2), torch.tensor([[1.2, 0.1]])
     found = value_loss(told, old, came, torch.ones(1, 2), clip=0.2)
     assert found[0].tolist() == pytest.approx([max(0.04, 1.0) / 2, max(0.04, 0.01) / 2])
+
+
+def test_an_infinite_value_clip_is_none_as_the_help_says() -> None:
+    told, old, came = torch.tensor([[1.0, 0.3]]), torch.zeros(1, 2), torch.tensor([[1.2, 0.1]])
+    found = value_loss(told, old, came, torch.ones(1, 2), clip=PPOArgs(value_clip=inf).value_clip)
+    assert torch.equal(found, value_loss(told, old, came, torch.ones(1, 2)))
+    assert "inf for no limit" in field_docs(PPOArgs)["value_clip"]
 
 
 def test_a_batch_that_is_all_paid_alike_leaves_the_policy_alone() -> None:

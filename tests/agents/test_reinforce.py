@@ -158,6 +158,10 @@ def test_a_state_keeps_the_moving_mean_and_the_optimiser() -> None:
         ({"kl": "k1", "beta": 0.1}, "kl=k1 in the loss"),
         ({"correction_floor": 4.0}, "correction_floor=4 is above"),
         ({"dynamic_sampling": 1, "group_size": 1, "baseline": "ema"}, "dynamic_sampling"),
+        ({"clip_high": 0.3}, "clip_high=0.3 is not read with loss=reinforce.* take loss=ppo"),
+        ({"dual_clip": 2.0}, "dual_clip=2.0 is not read with loss=reinforce"),
+        ({"gamma": 0.5}, r"gamma=0.5 is not read with baseline=rloo.*baseline=reinforce\+\+"),
+        ({"ema_decay": 0.5, "baseline": "remax"}, "ema_decay=0.5 is not read with baseline=remax"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_told(options: dict[str, Any], told: str) -> None:

@@ -63,6 +63,13 @@ def test_a_run_imitates_and_then_plays_and_keeps_the_last_checkpoint(tmp_path: P
     assert all(torch.equal(best[name], last[name]) for name in best)
 
 
+def test_the_reference_of_an_adapter_is_the_policy_after_imitation(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    words = {**QUICK, "lora_rank": 2, "imitation_lr": 0.5, "out": str(tmp_path / "run")}
+    rows = read_metrics(train(SelfPlayGRPOArgs(updates=3, **words), KUHN, {}))
+    assert rows[2]["reference_kl"] == pytest.approx(0, abs=1e-4)
+
+
 @pytest.mark.slow
 def test_the_same_seed_is_the_same_run_and_a_pool_serves(tmp_path: Path) -> None:
     weights: list[Any] = []

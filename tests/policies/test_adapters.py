@@ -40,9 +40,15 @@ def base(policy: LanguagePolicy, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def adapted(base: Path) -> LanguagePolicy:
-    """A policy whose adapter says something, on a model that lies in a directory."""
-    return trained(with_adapter(load_policy(base), rank=3, seed=1))
+def fresh(base: Path) -> LanguagePolicy:
+    """A policy with a new adapter, on a model that lies in a directory."""
+    return with_adapter(load_policy(base), rank=3, seed=1)
+
+
+@pytest.fixture
+def adapted(fresh: LanguagePolicy) -> LanguagePolicy:
+    """One whose adapter says something."""
+    return trained(fresh)
 
 
 def trained(policy: LanguagePolicy) -> LanguagePolicy:
@@ -73,6 +79,7 @@ def test_a_new_adapter_changes_nothing_and_is_all_that_is_trained(policy: Langua
     assert all("lora_" in name for name in trainable)
     assert policy.n_trainable == sum(w.numel() for w in trainable.values())
     assert policy.n_parameters == n_before + policy.n_trainable
+    assert policy.n_base_parameters == n_before
     layers = {name.split(".lora_")[0].rpartition(".")[2] for name in trainable}
     assert layers == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 
@@ -130,10 +137,11 @@ def test_a_variant_of_lora_is_not_merged_but_sampled_as_it_is(policy: LanguagePo
         policy.save(Path("nowhere"))
 
 
-def test_the_reference_is_the_model_beneath_without_a_copy(
-    policy: LanguagePolicy, adapted: LanguagePolicy
+def test_the_reference_of_a_new_adapter_is_the_model_beneath_without_a_copy(
+    policy: LanguagePolicy, fresh: LanguagePolicy
 ) -> None:
-    reference = reference_policy(adapted)
+    reference = reference_policy(fresh)
+    adapted = trained(fresh)
     now = scores(adapted)
     assert torch.equal(scores(reference), scores(policy))
     assert not torch.equal(now, scores(policy))
@@ -147,14 +155,15 @@ def test_the_reference_is_the_model_beneath_without_a_copy(
 
 
 def test_an_error_while_the_adapter_is_disabled_enables_it_again(
-    adapted: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
+    fresh: LanguagePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reference, adapted = reference_policy(fresh), trained(fresh)
     before, names = scores(adapted), adapter_weights(adapted).keys()
     with monkeypatch.context() as patch:
         patch.setattr("torch.nn.functional.silu", None)
         patch.setattr("transformers.activations.nn.functional.silu", None)
         with pytest.raises(TypeError):
-            reference_policy(adapted).token_logprobs(IDS, MASK)
+            reference.token_logprobs(IDS, MASK)
     assert torch.equal(scores(adapted), before)
     assert adapter_weights(adapted).keys() == names
 
@@ -167,6 +176,20 @@ def test_the_reference_of_a_full_model_is_a_frozen_copy(policy: LanguagePolicy) 
     assert torch.equal(scores(reference), before)
     assert not torch.equal(scores(policy), before)
     assert reference.n_trainable == 0
+
+
+def test_the_reference_of_a_trained_adapter_is_what_it_says_now_on_shared_weights(
+    adapted: LanguagePolicy,
+) -> None:
+    before, reference = scores(adapted), reference_policy(adapted)
+    assert torch.equal(scores(reference), before)
+    trained(adapted)
+    assert torch.equal(scores(reference), before)
+    assert reference.n_trainable == 0
+    own, theirs = adapted.model.state_dict(), reference.model.state_dict()
+    apart = {name for name in own if own[name].data_ptr() != theirs[name].data_ptr()}
+    assert apart == {name for name in own if "lora_" in name}
+    assert adapted.n_trainable == adapted.n_parameters - adapted.n_base_parameters
 
 
 def test_a_frozen_copy_keeps_what_the_adapter_says_now(adapted: LanguagePolicy) -> None:
@@ -305,6 +328,8 @@ def test_bad_requests_are_explained(
 ) -> None:
     with pytest.raises(LmgymError, match="has an adapter already"):
         with_adapter(adapted, 2)
+    with pytest.raises(LmgymError, match="rank 33 is above the width of the model's layers, 32,"):
+        with_adapter(policy, 33)
     with pytest.raises(LmgymError, match="both have to be positive"):
         with_adapter(policy, 2, alpha=0)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -325,9 +350,10 @@ def test_every_architecture_takes_an_adapter(build_model: BuildModel) -> None:
     assert logits[len(PROMPTS[0]) - 1 : -1, :262].argmax(-1).tolist() == ids
 
 
-def test_an_adapter_learns(adapted: LanguagePolicy) -> None:
+def test_an_adapter_learns(fresh: LanguagePolicy) -> None:
     """A few steps on one text make it likelier, and leave the model beneath alone."""
-    reference, before = reference_policy(adapted), scores(adapted)
+    reference, adapted = reference_policy(fresh), trained(fresh)
+    before = scores(adapted)
     beneath = scores(reference)
     parameters = [p for p in adapted.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, 1e-2)

@@ -92,12 +92,13 @@ def test_packed_rows_equal_separate_ones(name: str, attention: str) -> None:
 
 def test_with_an_adapter_it_is_that_of_the_adapter_and_the_reference_that_without() -> None:
     policy = with_adapter(policy_of("llama"), rank=2, seed=1)
+    reference = reference_policy(policy)
     with torch.no_grad():
         for name, parameter in policy.model.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(generator=torch.Generator().manual_seed(2))
     ids, mask, scored = rows()
-    for one in (policy, reference_policy(policy)):
+    for one in (policy, reference):
         packed = one.packed_logprobs(ids, mask, scored)
         assert packed is not None
         plain = one.token_logprobs(ids, mask) * scored[:, 1:]

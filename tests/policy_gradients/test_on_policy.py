@@ -65,6 +65,29 @@ def spreads(batch: RolloutBatch, size: int) -> list[float]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"kl": "k2"}, "kl=k2 is not read with kl_in=reward"),
+        ({"kl_ratio": True}, "kl_ratio=True is not read with kl_in=reward"),
+    ],
+)
+def test_what_a_penalty_in_the_reward_does_not_read_is_refused(
+    options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(LmgymError, match=told):
+        OnPolicyArgs(beta=0.1, kl_in="reward", **options)
+    OnPolicyArgs(beta=0.1, kl_in="reward", kl="k1")
+    OnPolicyArgs(beta=0.1, **options)
+
+
+def test_an_open_range_is_told_as_one() -> None:
+    with pytest.raises(LmgymError, match=r"dual_clip=1.0 is out of range; allowed is more than 1$"):
+        OnPolicyArgs(dual_clip=1.0)
+    with pytest.raises(LmgymError, match=r"lr=0.0 is out of range; allowed is more than 0$"):
+        OnPolicyArgs(lr=0.0)
+
+
 def test_dynamic_sampling_fills_a_batch_with_groups_that_differ(policy: LanguagePolicy) -> None:
     plain = source(policy, OnPolicyArgs(groups=16, group_size=4)).draw()
     assert min(spreads(plain, 4)) == 0

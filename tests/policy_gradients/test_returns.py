@@ -105,8 +105,6 @@ def test_whitening_has_mean_0_and_unbiased_variance_1_over_the_mask() -> None:
     assert float(kept.mean()) == pytest.approx(0, abs=1e-6)
     assert float(kept.var()) == pytest.approx(1, abs=1e-5)
     assert (found[mask == 0] == 0).all()
-    shifted = whiten(values, mask, centre=False)[mask == 1]
-    assert float(shifted.mean()) == pytest.approx(float(values[mask == 1].mean()), rel=1e-5)
 
 
 @pytest.mark.parametrize("values", [[3.0, 3.0, 3.0], [0.1, 0.1, 0.1]])

@@ -9,6 +9,8 @@ import torch
 
 from lmgym.agents.embedded import new_policy
 from lmgym.errors import LmgymError
+from lmgym.policies.adapters import with_adapter
+from lmgym.policies.loading import load_policy
 from lmgym.policies.merging import adapter_rank
 from lmgym.training.arguments import LearnerArgs
 from lmgym.training.presets import (
@@ -126,6 +128,13 @@ def test_an_adapter_that_is_there_is_trained_on() -> None:
     for rank in (0, 4):
         with pytest.raises(LmgymError, match="has an adapter of rank 2"):
             prepare_policy(policy, LearnerArgs(lora_rank=rank))
+
+
+def test_an_adapter_does_not_count_in_the_size_that_decides() -> None:
+    pytest.importorskip("peft")
+    policy = with_adapter(load_policy("embedded"), rank=64)
+    assert policy.n_parameters > 200_000 > policy.n_base_parameters
+    assert prepare_policy(policy, LearnerArgs()).lr == pytest.approx(5e-3)
 
 
 def test_what_holds_is_said_in_one_line() -> None:
