@@ -72,16 +72,22 @@ def parse_metrics(text: str, samples: int | None) -> tuple[list[Metric], int]:
         samples: how many there will be; None for as many as the largest k.
 
     Raises:
-        LmgymError: for an unknown name, and where there are fewer samples than a metric needs.
+        LmgymError: for an unknown name, for none, and where there are fewer samples than a metric
+            needs.
 
     Example:
         >>> metrics, samples = parse_metrics("greedy,pass@1,8,maj@8", None)
         >>> [metric.name for metric in metrics], samples
         (['greedy', 'pass@1', 'pass@8', 'maj@8'], 8)
     """
-    words = _spelled([word.strip() for word in text.split(",")])
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise LmgymError(
+            f"metrics {text!r} leave a name empty; write {', '.join(_FORMS)} with commas between,"
+            " as greedy,pass@1,8"
+        )
     found: dict[Metric, None] = {}
-    for word in words:
+    for word in _spelled(words):
         for metric in _named(word, samples):
             found[metric] = None
     needed = max((metric.k for metric in found), default=0)

@@ -17,7 +17,7 @@ from lmgym.commands.arguments import parse_options
 from lmgym.commands.evaluate import EvalArgs
 from lmgym.commands.play import PlayArgs
 from lmgym.errors import LmgymError
-from lmgym.registry import AGENTS, WORLDS, load
+from lmgym.registry import AGENTS, RESUMABLE, WORLDS, load
 
 RunCli = Callable[..., tuple[int, str, str]]
 StartCli = Callable[..., subprocess.Popen[str]]
@@ -51,6 +51,8 @@ def test_the_help_of_an_agent_shows_every_field_with_its_sentence(
     out = run_cli("train", agent, *world, "--help")[1]
     assert f"{agent} options" in out
     unused = getattr(args_class, "unused", ())
+    if agent not in RESUMABLE:
+        unused = (*unused, "resume", "checkpoint_every")
     for field in fields(args_class):
         shown = re.search(rf"--{field.name.replace('_', '-')}\b(?!-)", out) is not None
         assert shown == (field.name not in unused), field.name
@@ -127,6 +129,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("train embedded lmgym/Math-v0", ["embedded chooses its worlds itself"]),
     ("train --modl x", ["unknown option '--modl'; known: --model", "--help"]),
     ("train -s 3", ["unknown option '-s'"]),
+    ("train her --checkpoint-every 5", ["unknown option '--checkpoint-every'"]),
     ("train --seed", ["--seed needs a value, a whole number"]),
     ("train --seed --lr 1", ["--seed needs a value"]),
     ("train --seed x", ["--seed 'x' is not a whole number"]),
@@ -140,6 +143,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("train --track wandbb", ["wandb"]),
     ("train --problems additon", ["unknown problems 'additon'; known: addition"]),
     ("train --problems no.jsonl", ["no.jsonl"]),
+    ("train --problems=", ["problems is '', which names none; write family", "gsm8k"]),
     ("train --difficulty 10", ["difficulty 10 does not exist"]),
     ("train grpo lmgym/Copy-v0 --problems x", ["unknown option '--problems'"]),
     ("train grpo lmgym/Copy-v0 --length 0", ["length 0 is out of range"]),

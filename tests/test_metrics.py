@@ -192,7 +192,8 @@ def test_names_of_metrics_are_read(text: str, samples: int, names: list[str], n:
         ("pas@1", 4, "unknown metric 'pas@1'; known: pass@K"),
         ("pass@0", 4, "unknown metric 'pass@0'"),
         ("greedy,4", 4, "unknown metric '4'"),
-        ("", 4, "unknown metric ''"),
+        ("", 4, "metrics '' leave a name empty; write greedy, pass@K"),
+        ("pass@1,", 4, "metrics 'pass@1,' leave a name empty"),
     ],
 )
 def test_a_wrong_metric_says_what_is_allowed(text: str, samples: int, said: str) -> None:

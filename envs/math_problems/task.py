@@ -249,7 +249,12 @@ class MathTask(Task[MathState]):
 
 
 def _check(args: MathArgs) -> None:
-    """Raise for numbers that are out of range."""
+    """Raise for numbers that are out of range, and where no problems are named."""
+    if not args.problems.strip():
+        raise LmgymError(
+            f"problems is {args.problems!r}, which names none; {FORM}, or gsm8k, or the path of a"
+            " .jsonl file"
+        )
     if args.problem_seed < 0:
         raise LmgymError(f"problem_seed {args.problem_seed} is negative; use 0 or more")
     if args.num_problems is not None and args.num_problems < 1:

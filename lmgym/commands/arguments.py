@@ -10,7 +10,7 @@ import difflib
 import io
 import re
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import Field, dataclass, field, fields, make_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -42,7 +42,11 @@ def split_names(argv: Sequence[str], at_most: int, usage: str) -> tuple[list[str
 
 
 def parse_options(
-    groups: Mapping[str, type[Any]], argv: Sequence[str], command: str, description: str
+    groups: Mapping[str, type[Any]],
+    argv: Sequence[str],
+    command: str,
+    description: str,
+    hidden: Collection[str] = (),
 ) -> list[Any]:
     """One instance of each dataclass, filled in from the options of a command line.
 
@@ -51,6 +55,7 @@ def parse_options(
         argv: options and their values.
         command: what was typed before them, as "train grpo".
         description: stands above the options in the help text.
+        hidden: fields that are not offered, besides those that a class calls unused.
 
     Raises:
         LmgymError: for an option or a value that does not exist, and where two dataclasses have a
@@ -58,18 +63,22 @@ def parse_options(
         SystemExit: with code 0 once the help text is printed.
     """
     prog = f"lmgym {command}".rstrip()
-    _check(argv, _options(groups), prog)
+    offered = {heading: _fields(cls, hidden) for heading, cls in groups.items()}
+    _check(argv, _options(groups, offered), prog)
     shown = make_dataclass(
         "Options",
         [
-            (f"group_{index}", Annotated[_shown(cls), tyro.conf.arg(name=heading)])
+            (
+                f"group_{index}",
+                Annotated[_shown(cls, offered[heading]), tyro.conf.arg(name=heading)],
+            )
             for index, (heading, cls) in enumerate(groups.items())
         ],
     )
     values = _read(shown, argv, prog, description)
     return [
-        cls(**{f.name: getattr(getattr(values, f"group_{index}"), f.name) for f in _fields(cls)})
-        for index, cls in enumerate(groups.values())
+        cls(**{f.name: getattr(getattr(values, f"group_{i}"), f.name) for f in offered[heading]})
+        for i, (heading, cls) in enumerate(groups.items())
     ]
 
 
@@ -86,17 +95,20 @@ class _Option:
     kinds: tuple[Any, ...]
 
 
-def _fields(cls: type[Any]) -> list[Field[Any]]:
-    """The fields that a command line offers: all but those that a class calls unused."""
-    return [f for f in fields(cls) if f.name not in getattr(cls, "unused", ())]
+def _fields(cls: type[Any], hidden: Collection[str]) -> list[Field[Any]]:
+    """The fields that a command line offers: all but the hidden and those a class calls unused."""
+    left_out = {*getattr(cls, "unused", ()), *hidden}
+    return [f for f in fields(cls) if f.name not in left_out]
 
 
-def _options(groups: Mapping[str, type[Any]]) -> dict[str, _Option]:
+def _options(
+    groups: Mapping[str, type[Any]], offered: Mapping[str, Sequence[Field[Any]]]
+) -> dict[str, _Option]:
     """The options by name, as "--max-tokens"; no two groups may share one."""
     found: dict[str, _Option] = {}
     for heading, cls in groups.items():
         hints = get_type_hints(cls)
-        for f in _fields(cls):
+        for f in offered[heading]:
             stem = f.name.replace("_", "-")
             kinds = _kinds(hints[f.name])
             is_switch = kinds == (bool,)
@@ -174,7 +186,7 @@ def _is_of(value: str, kind: type) -> bool:
     return True
 
 
-def _shown(cls: type[Any]) -> type[Any]:
+def _shown(cls: type[Any], offered: Sequence[Field[Any]]) -> type[Any]:
     """The dataclass as tyro shows it: with its help, and no default where the default is None."""
     docs = field_docs(cls)
     hints = get_type_hints(cls, include_extras=True)
@@ -189,7 +201,7 @@ def _shown(cls: type[Any]) -> type[Any]:
             ],
             _default(f),
         )
-        for f in _fields(cls)
+        for f in offered
     ]
     shown = make_dataclass(cls.__name__, columns, kw_only=True)
     shown.__doc__ = (cls.__doc__ or "").partition("\n")[0]

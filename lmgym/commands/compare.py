@@ -25,6 +25,8 @@ __all__ = ["CompareArgs", "compare"]
 
 _USAGE = "compare RUN [RUN ...] [--options]"
 _MOST_RUNS = 100_000
+_NARROWEST = 16
+"""Columns for what a group is called; more of it goes into further lines."""
 _LABELS = {"greedy": "greedy", "pass@1": "pass@1", "reward": "reward", "gold_reward": "gold reward"}
 _SHARES = ("greedy", "pass@1")
 _DESCRIPTION = (
@@ -76,26 +78,43 @@ def compare(argv: Sequence[str]) -> int:
 def _print(comparison: Comparison, tests: dict[str, float]) -> None:
     groups = [(group, group.figures()) for group in comparison.groups]
     figures = [name for name in _LABELS if any(name in found for _, found in groups)]
-    table = Table("runs", "n", box=SIMPLE_HEAD)
-    for name in figures:
-        for moment in ("before", "after"):
-            table.add_column(f"{_LABELS[name]}\n{moment}", justify="right", no_wrap=True)
-    for heading in ("updates", "seconds"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for group, found in groups:
-        cells = [
-            _cell(found[name][moment], name in _SHARES) if name in found else "-"
-            for name in figures
-            for moment in ("before", "after")
-        ]
-        cells += [f"{mean.mean:,.0f}" for mean in group.means().values()]
-        table.add_row(*map(Text, (group.label, str(len(group.runs)), *cells)))
+    sections = {_LABELS[name]: [_moments(found, name) for _, found in groups] for name in figures}
+    means = [group.means() for group, _ in groups]
+    sections |= {name: [_mean(found, name) for found in means] for name in ("updates", "seconds")}
     console = Console()
-    console.print(table)
+    console.print(_table(comparison.groups, sections))
     console.print("test split; ± is half of the 95 % interval over seeds (Student's t)")
     if tests:
         told = ", ".join(f"{_LABELS[name]} p = {p:.4f}" for name, p in tests.items())
         console.print(f"permutation test of the difference afterwards, two-sided: {told}")
+
+
+def _table(groups: Sequence[Group], sections: dict[str, list[tuple[str, str]]]) -> Table:
+    """Each figure before and after, of one group below the other: that fits 80 columns."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("", no_wrap=True)
+    table.add_column("runs", overflow="fold", min_width=_NARROWEST)
+    for heading in ("n", "before", "after"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for figure, cells in sections.items():
+        for place, (group, pair) in enumerate(zip(groups, cells, strict=True)):
+            told = ("" if place else figure, group.label, str(len(group.runs)), *pair)
+            table.add_row(*map(Text, told))
+        table.add_section()
+    return table
+
+
+def _moments(found: dict[str, dict[str, MeanInterval]], name: str) -> tuple[str, str]:
+    """A figure of the test split, before and after."""
+    if name not in found:
+        return "-", "-"
+    before, after = (_cell(found[name][moment], name in _SHARES) for moment in ("before", "after"))
+    return before, after
+
+
+def _mean(found: dict[str, MeanInterval], name: str) -> tuple[str, str]:
+    """What is known at the end only."""
+    return "", f"{found[name].mean:,.0f}" if name in found else "-"
 
 
 def _cell(mean: MeanInterval, is_share: bool) -> str:

@@ -53,9 +53,9 @@ def check_metrics(args: EvalArgs) -> None:
     if args.plot is not None and samples < 2:
         raise LmgymError("--plot draws figures against k; give --samples 2 or more")
     if samples > MOST_SAMPLES:
-        raise LmgymError(
-            f"--samples {samples} is out of range; at most {MOST_SAMPLES:,} can be counted"
-        )
+        longest = max(metrics, key=lambda metric: metric.k).name
+        given = f"--metrics {longest}" if args.samples is None else f"--samples {samples}"
+        raise LmgymError(f"{given} is out of range; at most {MOST_SAMPLES:,} samples are counted")
     best = [metric.name for metric in metrics if metric.kind == "best"]
     if best and args.reward is None:
         raise LmgymError(

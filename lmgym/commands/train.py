@@ -29,6 +29,8 @@ __all__ = ["train"]
 _DEFAULT_AGENT = "grpo"
 _INTERRUPTED = 130
 _RECORD = "lmgym.json"
+_OF_RESUMING = ("resume", "checkpoint_every")
+"""Arguments that only learners that write checkpoints offer."""
 
 
 def train(argv: Sequence[str]) -> int:
@@ -50,7 +52,8 @@ def train(argv: Sequence[str]) -> int:
         find_text_world(env, f"train {agent}")
     groups = {agent: args_class, spec.id: spec.task_class.Args}
     description = f"Train {agent} on {spec.id}.{_choices()}"
-    args, world_args = parse_options(groups, options, f"train {agent} {env}", description)
+    hidden = () if agent in RESUMABLE else _OF_RESUMING
+    args, world_args = parse_options(groups, options, f"train {agent} {env}", description, hidden)
     folder = run(args, env, world_arguments(world_args))
     return _report(folder, env, world_args)
 

@@ -103,7 +103,11 @@ class BaseSession(Examination):
             record |= stored.resumed_record(args, told)
         self._checkpoints = Checkpoints(self.run.path / STATE_FILE, args.checkpoint_every)
         self._checkpoints.tidy()
-        self.run.write_record(record)
+        self._resumption: dict[str, Any] = {}
+        if stored is None:
+            self.run.write_record(record)
+        else:
+            self._resumption = record  # the old record stands until all is taken back
 
     def keep(self, name: str, what: Stateful) -> None:
         """Have the state of `what` in each checkpoint, and give it back where a run is resumed."""
@@ -172,7 +176,8 @@ class BaseSession(Examination):
             self._validate()
         self.say(f"before, on {before['n']} test problems: {_in_short(before)}")
         is_hopeless = not any(before.get(name) for name in SHARES)
-        if self._is_judged and is_hopeless and not self.args.learns_from_failure:
+        is_paid = self._schedule.source is not None
+        if self._is_judged and is_paid and is_hopeless and not self.args.learns_from_failure:
             self.say("nothing is right yet: a verified reward may have no signal")
 
     def updates(self) -> Iterator[int]:
@@ -212,6 +217,7 @@ class BaseSession(Examination):
         for name, what in self._kept.items():
             what.load_state_dict(state["kept"][name])
         self._is_underway, self._restored = True, None
+        self.run.write_record(self._resumption, without=("after",))
         if self._figures["best"]["update"] == self._n_updates:  # perhaps it was not written yet
             self._save(self.run.path / "best")
 
@@ -274,8 +280,9 @@ class BaseSession(Examination):
         self._seconds, self._is_over = self.seconds, True
         with self._stack, self._told():
             self._display.__exit__(kind, exception, traceback)
-            if self._restored is None:  # else the weights are those of the start
-                self._save(self.run.path / "last")
+            if self._restored is not None:  # nothing was taken back, so the run is as it was
+                return False
+            self._save(self.run.path / "last")
             self._checkpoint()
             is_interrupted = self._interrupt.interrupted or kind is KeyboardInterrupt
             if exception is None and not is_interrupted:

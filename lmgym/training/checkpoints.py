@@ -12,7 +12,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -138,10 +138,25 @@ class Checkpoint:
         from safetensors.torch import load_file
 
         tensors = load_file(self.file)
-        if _checksum(tensors) != self._checksum:
-            raise LmgymError(f"the checkpoint {str(self.file)!r} is broken: its numbers changed")
+        self._compare(_checksum(sorted(tensors.items())))
         state: dict[str, Any] = unpack(self._packed, tensors)
         return state
+
+    def check(self) -> None:
+        """Raise where the tensors are not what was written; they are read one at a time.
+
+        Raises:
+            LmgymError: as `state`.
+        """
+        from safetensors import safe_open
+
+        with safe_open(self.file, "pt") as opened:
+            names = sorted(opened.keys())
+            self._compare(_checksum((name, opened.get_tensor(name)) for name in names))
+
+    def _compare(self, checksum: int) -> None:
+        if checksum != self._checksum:
+            raise LmgymError(f"the checkpoint {str(self.file)!r} is broken: its numbers changed")
 
 
 def _write(file: Path, facts: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -149,7 +164,8 @@ def _write(file: Path, facts: Mapping[str, Any], state: Mapping[str, Any]) -> No
 
     tensors: dict[str, torch.Tensor] = {}
     packed = pack(state, tensors)
-    told = {"format": FORMAT, "facts": pack(facts, {}), "checksum": _checksum(tensors)}
+    checksum = _checksum(sorted(tensors.items()))
+    told = {"format": FORMAT, "facts": pack(facts, {}), "checksum": checksum}
     content = json.dumps({**told, "state": packed}, allow_nan=False)
     save_file(tensors, file, metadata={_HEADING: content})
     _bring_to_disk(file)
@@ -170,10 +186,11 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor]) -> int:
+def _checksum(tensors: Iterable[tuple[str, torch.Tensor]]) -> int:
+    """Of tensors in the order of their names."""
     checksum = 0
-    for name in sorted(tensors):
-        content = tensors[name].reshape(-1).view(torch.uint8).numpy()
+    for name, tensor in tensors:
+        content = tensor.reshape(-1).view(torch.uint8).numpy()
         checksum = zlib.crc32(content.data, zlib.crc32(name.encode(), checksum))
     return checksum
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from glob import glob
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,17 @@ from lmgym.training.uncertainty import MeanInterval, mean_interval, permutation_
 
 __all__ = ["Band", "Comparison", "Group", "Run", "find_runs", "grouped"]
 
-_OF_NO_ACCOUNT = ("seed", "out", "resume", "track", "threads", "device", "checkpoint_every")
+_OF_NO_ACCOUNT = (
+    "seed",
+    "out",
+    "resume",
+    "track",
+    "threads",
+    "device",
+    "checkpoint_every",
+    "micro_tokens",
+    "gradient_checkpointing",
+)
 """Arguments by which runs of one group may differ."""
 _FIGURES = ("greedy", "pass@1", "reward", "gold_reward")
 _CURVES = ("validation/greedy", "validation/reward", "reward", "accuracy")
@@ -67,6 +78,8 @@ class Run:
         args = dict(self.record.get("args", {}))
         if args.get("lr", 0) is None:
             args["lr"] = self.record.get("lr")
+        if "started_from" in self.record:  # the policy was moved before the run went on
+            args["model"] = self.record["started_from"]
         named = {"agent": self.record.get("agent"), "env": self.record.get("env")}
         found = {**args, **self.record.get("world", {}), **named}
         return {name: value for name, value in found.items() if name not in _OF_NO_ACCOUNT}
@@ -185,7 +198,8 @@ def find_runs(words: Iterable[str]) -> list[Run]:
     """
     found: dict[Path, Run] = {}
     for word in words:
-        paths = [Path(word)] if Path(word).exists() else sorted(Path().glob(_relative(word)))
+        is_there = Path(word).exists()
+        paths = [Path(word)] if is_there else map(Path, sorted(glob(word, recursive=True)))
         folders = [folder for path in paths for folder in _run_folders(path)]
         if not folders:
             raise LmgymError(
@@ -218,13 +232,6 @@ def grouped(runs: Sequence[Run], by: str | None = None, *, is_forced: bool = Fal
         for group in found:
             _check_seeds(group)
     return Comparison(found, chosen)
-
-
-def _relative(word: str) -> str:
-    """A pattern that can be looked for from here."""
-    if Path(word).is_absolute():
-        raise LmgymError(f"nothing is at {word!r}; patterns are looked for below this folder")
-    return word or "."
 
 
 def _run_folders(path: Path) -> list[Path]:

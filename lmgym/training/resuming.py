@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get
 from lmgym.errors import LmgymError
 from lmgym.registry import RESUMABLE
 from lmgym.training.records import command_line, plain_value, versions, with_home
-from lmgym.training.runs import STATE_FILE, read_record
+from lmgym.training.runs import RECORD_FILE, STATE_FILE, read_record
 
 if TYPE_CHECKING:
     from lmgym.policies.language_policy import LanguagePolicy
@@ -34,6 +34,9 @@ A = TypeVar("A")
 
 _BUDGET = ("seconds", "updates", "target")
 _OF_THE_FOLDER = ("resume", "out")
+_PARTS = {"agent": str, "env": str, "args": dict, "world": dict}
+"""What a record must hold, and as what."""
+_TOLD = {"tokenizer": "another tokenizer", "weights": "other weights"}
 _LOOKED_AT = 256
 """Numbers of each tensor that tell it from others."""
 
@@ -59,9 +62,16 @@ class StoredRun:
         """The run in a folder.
 
         Raises:
-            LmgymError: where it is no run folder.
+            LmgymError: where it is no run folder, or its record is none of a run.
         """
-        return cls(Path(path), read_record(path))
+        record = read_record(path)
+        for name, kind in _PARTS.items():
+            if not isinstance(record.get(name), kind):
+                raise LmgymError(
+                    f"{str(Path(path) / RECORD_FILE)!r} is no record of a run: {name!r} is"
+                    f" {'not there' if name not in record else repr(record[name])}"
+                )
+        return cls(Path(path), record)
 
     @property
     def agent(self) -> str:
@@ -126,12 +136,12 @@ class StoredRun:
 
     def check_identity(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         """Raise where policy or world are others than those that the run was started with."""
-        for name in ("tokenizer", "weights"):
+        for name, told in _TOLD.items():
             if before[name] != now[name]:
                 raise LmgymError(
-                    f"the {name} of this policy are not those of {self.record['args']['model']!r},"
-                    f" from which the run in {str(self.path)!r} started; it goes on with the same"
-                    " policy only (--model PATH says where that is now)"
+                    f"this policy has {told} than {self.record['args']['model']!r} had, from which"
+                    f" the run in {str(self.path)!r} started; it goes on with the same policy only"
+                    " (--model PATH says where that is now)"
                 )
         for name in {**before["world"], **now["world"]}:
             self.check_same(name, before["world"].get(name), now["world"].get(name))
@@ -152,7 +162,9 @@ class StoredRun:
         changed = {name: now[name] for name in args.may_change if before.get(name) != now.get(name)}
         kept = {name: before.get(name) for name in _OF_THE_FOLDER}
         resumes = [*self.record.get("resumes", []), {**told, "changed": changed}]
-        return {"status": "running", "args": {**now, **kept}, "resumes": resumes}
+        start = self.record.get("started_from", before["model"])
+        facts = {"status": "running", "args": {**now, **kept}, "resumes": resumes}
+        return facts if start == now["model"] else {**facts, "started_from": start}
 
 
 def cannot_resume(agent: str) -> LmgymError:

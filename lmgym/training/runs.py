@@ -25,7 +25,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,7 +124,6 @@ class RunFolder:
         _lock(self._metrics, self.path)
         if resumed_at is not None:
             self._record = read_record(self.path)
-            self._record.pop("after", None)  # of its end, which is still to come
             os.truncate(metrics, min(metrics.stat().st_size, resumed_at.size))
         _cut_torn_line(metrics)
         self._seconds_before = _last_seconds(metrics)
@@ -169,13 +168,18 @@ class RunFolder:
         if self._events is not None:
             self._events.texts(step, texts)
 
-    def write_record(self, record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def write_record(
+        self, record: Mapping[str, Any] | None = None, *, without: Collection[str] = ()
+    ) -> dict[str, Any]:
         """Add `record` to what is known of the run, write all of it to `lmgym.json`, return it.
+
+        What is known by the names of `without` is forgotten first.
 
         The file is replaced in one step, so a reader never sees half of it. Paths below the home
         folder are written with `~`; no user's or machine's name is added.
         """
-        self._record |= plain_value(dict(record or {}))
+        kept = {name: value for name, value in self._record.items() if name not in without}
+        self._record = kept | plain_value(dict(record or {}))
         text = json.dumps(self._record, indent=2, allow_nan=False, ensure_ascii=False)
         _replace_file(self.path / RECORD_FILE, text + "\n")
         return dict(self._record)
@@ -232,15 +236,19 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """The record of a run folder.
 
     Raises:
-        LmgymError: where there is none, or it cannot be read.
+        LmgymError: where there is none, it cannot be read, or it is the copy that stands beside a
+            run's policy.
     """
     file = Path(path) / RECORD_FILE
     if not file.is_file():
         raise LmgymError(f"{str(path)!r} is no run folder: it has no {RECORD_FILE}")
+    _check_is_no_copy(Path(path))
     try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        record: Any = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise LmgymError(f"{str(file)!r} is not JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise LmgymError(f"{str(file)!r} is no record of a run: it is no JSON object")
     return record
 
 
@@ -301,6 +309,15 @@ def _rows(file: Path) -> Iterator[dict[str, float]]:
             except json.JSONDecodeError as error:
                 raise LmgymError(f"line {number} of {file.name} is not JSON: {error}") from error
             yield {name: math.nan if value is None else value for name, value in row.items()}
+
+
+def _check_is_no_copy(path: Path) -> None:
+    """Raise where a folder is what a run keeps as `best` or `last`."""
+    folder = path.resolve()
+    is_kept = folder.name in ("best", "last") and not (folder / METRICS_FILE).exists()
+    if is_kept and (folder.parent / RECORD_FILE).is_file():
+        run = path.parent if path.name == folder.name else folder.parent
+        raise LmgymError(f"{str(path)!r} is a policy of the run in {str(run)!r}; name {str(run)!r}")
 
 
 def _number(name: str, value: Any) -> float:

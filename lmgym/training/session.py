@@ -80,7 +80,7 @@ class TrainingSession(BaseSession):
         stored = StoredRun.read(args.resume) if args.resume else None
         if stored is not None:
             stored.check(agent, env, args, reward_name(reward))
-            stored.checkpoint()
+            stored.checkpoint().check()
         task = make_task(env, **world_args)
         source = make_source(reward)
         self._judges = judges(task)
@@ -93,12 +93,12 @@ class TrainingSession(BaseSession):
         self.collector = RolloutCollector(self.policy, task, source, **sizes)
         self.generator = torch.Generator().manual_seed(args.seed)
         self.rng = np.random.default_rng(args.seed)
-        self.lr = self.settings.lr or default_learning_rate(self.policy.n_parameters)
+        self.lr = self.settings.lr or default_learning_rate(self._n_parameters)
         self._examiner = RolloutCollector(self.policy, task, None, **sizes)
         self._check_room(episode_of(task, self.policy.renderer, **sizes))
-        use_threads(self.policy.n_parameters, args.threads)
+        use_threads(self._n_parameters, args.threads)
         facts = {"world": dict(world_args), "lr": self.lr, "reward": reward_name(reward)}
-        facts["preset"] = describe(self.settings, self.policy.n_parameters)
+        facts["preset"] = describe(self.settings, self._n_parameters)
         world = plain_value(task.args)
         self._whole: dict[str, Any] = {**policy_digests(self.policy), "world": world}
         super().__init__(agent, args, env, facts, stored)
@@ -122,7 +122,7 @@ class TrainingSession(BaseSession):
 
     @property
     def _n_parameters(self) -> int:
-        return self.policy.n_parameters
+        return self.policy.n_base_parameters
 
     @property
     def _evaluator(self) -> Collector:
@@ -186,7 +186,7 @@ class TrainingSession(BaseSession):
             f"policy {self.args.model}: {self.policy.n_parameters:,} parameters on"
             f" {self.policy.device}, run folder {self.run.path}"
         )
-        self._display.print(describe(self.settings, self.policy.n_parameters))
+        self._display.print(describe(self.settings, self._n_parameters))
         trained = {p.dtype for p in self.policy.model.parameters() if p.requires_grad}
         if trained - {torch.float32}:
             self._display.print(

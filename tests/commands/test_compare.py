@@ -16,6 +16,7 @@ RunCli = Callable[..., tuple[int, str, str]]
 def a_run(folder: Path, after: float, seed: int = 0, **changed: Any) -> None:
     """A run folder whose validation rises from 0.2 to `after` within 10 seconds and 5 updates."""
     folder.mkdir(parents=True)
+    figures = {"n": 512, **changed.pop("figures", {})}
     args = {"loss": "grpo", "lr": None, "seed": seed, "out": str(folder), "track": None}
     record = {
         "agent": "grpo",
@@ -25,8 +26,8 @@ def a_run(folder: Path, after: float, seed: int = 0, **changed: Any) -> None:
         "lr": 5e-4,
         "args": args | changed.pop("args", {}),
         "world": {"difficulty": 2} | changed.pop("world", {}),
-        "before": {"greedy": 0.2, "n": 512},
-        "after": {"greedy": after, "n": 512},
+        "before": {"greedy": 0.2, **figures},
+        "after": {"greedy": after, **figures},
         "updates": 5,
         "seconds": 10.0,
     }
@@ -117,6 +118,57 @@ def test_groups_can_be_made_by_one_argument_alone(
     assert labels == ["lr=0.0005", "lr=0.1"]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"micro_tokens": 4096},
+        {"gradient_checkpointing": "on"},
+        {"threads": 2},
+        {"model": "elsewhere"},
+    ],
+    ids=str,
+)
+def test_what_a_resumed_run_may_change_without_a_trace_makes_no_group_of_its_own(
+    run_cli: RunCli, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    usual = {"micro_tokens": 16_384, "gradient_checkpointing": None, "threads": 1, "model": "here"}
+    for seed in range(2):
+        a_run(tmp_path / "runs" / f"a{seed}", 0.6, seed, args=usual)
+    a_run(tmp_path / "runs" / "b", 0.5, seed=2, args=usual | changed, started_from="here")
+    assert run_cli("compare", "runs", "--json", "c.json")[0] == 0
+    (group,) = told(tmp_path / "c.json")["groups"]
+    assert group["seeds"] == [0, 1, 2]
+
+
+def test_a_policy_of_another_name_makes_a_group_of_its_own(run_cli: RunCli, tmp_path: Path) -> None:
+    for seed, model in enumerate(("here", "elsewhere")):
+        a_run(tmp_path / "runs" / model, 0.6, seed, args={"model": model})
+    run_cli("compare", "runs", "--json", "c.json")
+    assert told(tmp_path / "c.json")["by"] == ["model"]
+
+
+def test_all_is_told_within_80_columns(
+    run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ("greedy", "pass@1", "reward", "gold_reward")
+    for seed in range(6):
+        figures = dict.fromkeys(names, 0.1 + 0.15 * seed)
+        loss = "a_loss_with_a_name_that_has_no_end" if seed % 2 else "grpo"
+        folder = tmp_path / "runs" / str(seed)
+        a_run(folder, 0.6, seed, args={"loss": loss}, figures=figures, updates=12_345)
+    _, out, _ = run_cli("compare", "runs")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "…" not in out
+    words = ("loss=grpo", "no_end", "40.0% ± 74.5", "0.400 ± 0.745", "gold reward", "12,345")
+    assert all(word in out for word in words), out
+
+
+def test_a_pattern_may_begin_at_the_root(run_cli: RunCli, two_groups: Path, tmp_path: Path) -> None:
+    assert run_cli("compare", f"{two_groups}/a*", "--json", "c.json")[0] == 0
+    assert len(told(tmp_path / "c.json")["groups"][0]["runs"]) == 3
+
+
 def test_agents_are_named_and_may_have_arguments_of_their_own(
     run_cli: RunCli, two_groups: Path, tmp_path: Path
 ) -> None:
@@ -131,6 +183,9 @@ def test_agents_are_named_and_may_have_arguments_of_their_own(
         ((), "name the runs to compare"),
         (("nothing*",), "no runs in 'nothing*'; give run folders"),
         (("empty",), "no runs in 'empty'"),
+        (("/nowhere/at/all*",), "no runs in '/nowhere/at/all*'; give run folders"),
+        (("runs/a0/best", "runs/a1"), "'runs/a0/best' is a policy of the run in 'runs/a0'; name"),
+        (("odd",), "'odd/lmgym.json' is no record of a run"),
         (("runs", "--metric", "validation/gredy"), "unknown metric 'validation/gredy'"),
         (("runs", "--by", "los"), "unknown argument 'los'; known: "),
         (("runs", "--out", "x.jpg"), "does not name a .png file"),
@@ -144,6 +199,9 @@ def test_what_cannot_be_compared_is_told(
     run_cli: RunCli, two_groups: Path, tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
+    for folder, content in ((two_groups / "a0" / "best", "{}"), (tmp_path / "odd", "[]")):
+        folder.mkdir()
+        (folder / "lmgym.json").write_text(content)
     a_run(tmp_path / "twice" / "a0", 0.6)
     a_run(tmp_path / "open" / "a", 0.6, seed=9, status="running")
     a_run(tmp_path / "hard" / "a", 0.6, seed=9, world={"difficulty": 3})

@@ -168,6 +168,10 @@ def a_record(folder: Path, **facts: Any) -> None:
         (("--resume", "r", "--out", "q"), "a run goes on in its own folder"),
         (("--resume", "her"), "runs of her cannot be resumed"),
         (("--resume",), "--resume needs a value"),
+        (("--resume", "r/best"), "'r/best' is a policy of the run in 'r'; name 'r'"),
+        (("--resume", "list"), "lmgym.json' is no record of a run: it is no JSON object"),
+        (("--resume", "other"), "lmgym.json' is no record of a run: 'agent' is not there"),
+        (("--resume", "odd"), "lmgym.json' is no record of a run: 'world' is []"),
     ],
 )
 def test_what_does_not_fit_a_run_is_told_before_anything_is_written(
@@ -175,7 +179,13 @@ def test_what_does_not_fit_a_run_is_told_before_anything_is_written(
 ) -> None:
     a_record(tmp_path / "r")
     a_record(tmp_path / "her", agent="her")
+    a_record(tmp_path / "odd", world=[])
+    a_record(tmp_path / "r" / "best")
+    for name, content in (("list", "[]"), ("other", '{"status": "finished"}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lmgym.json").write_text(content)
+    before = sorted(tmp_path.rglob("*"))
     code, _, err = run_cli("train", *words)
     assert code == 2
     assert message in err
-    assert [path.name for path in (tmp_path / "r").iterdir()] == ["lmgym.json"]
+    assert sorted(tmp_path.rglob("*")) == before

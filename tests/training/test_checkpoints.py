@@ -214,8 +214,15 @@ def test_a_changed_number_is_found(checkpoints: Checkpoints) -> None:
     content = bytearray(checkpoints.file.read_bytes())
     content[-7] ^= 1
     checkpoints.file.write_bytes(content)
-    with pytest.raises(LmgymError, match="is broken: its numbers changed"):
-        checkpoints.read().state()
+    found = checkpoints.read()
+    for look in (found.check, found.state):
+        with pytest.raises(LmgymError, match="is broken: its numbers changed"):
+            look()
+
+
+def test_a_whole_one_passes_the_check(checkpoints: Checkpoints) -> None:
+    checkpoints.save({}, {f"t{i}": torch.full((3,), float(i)) for i in range(12)})
+    checkpoints.read().check()
 
 
 def test_another_format_is_refused(checkpoints: Checkpoints) -> None:

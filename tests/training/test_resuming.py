@@ -307,11 +307,12 @@ def test_another_policy_is_refused_and_the_same_one_elsewhere_is_not(
     new_policy(16, 1, 1).save(tmp_path / "other")
     words = learn_renderer(["what", "is", "7", "8", "9", "+", "?"] * 20, 512)
     new_policy(16, 1, 0, words).save(tmp_path / "words")
-    for name, what in (("other", "weights"), ("words", "tokenizer")):
-        with pytest.raises(LmgymError, match=f"the {what} of this policy are not those of"):
+    for name, what in (("other", "other weights"), ("words", "another tokenizer")):
+        with pytest.raises(LmgymError, match=f"this policy has {what} than .* had, from which"):
             go(resumed(args, stopped, model=str(tmp_path / name)))
     new_policy(16, 1, 0).save(tmp_path / "moved")
     assert go(resumed(args, stopped, model=str(tmp_path / "moved")))[1] == [2]
+    assert record_of(stopped)["started_from"] == args.model
 
 
 def test_a_run_without_a_checkpoint_is_refused(args: LearnerArgs, stopped: Path) -> None:
@@ -323,25 +324,56 @@ def test_a_run_without_a_checkpoint_is_refused(args: LearnerArgs, stopped: Path)
         go(resumed(args, stopped))
 
 
-def test_a_broken_checkpoint_is_told_and_the_weights_stay(args: LearnerArgs, stopped: Path) -> None:
-    last = (stopped / "last" / "model.safetensors").read_bytes()
-    content = bytearray((stopped / "state.safetensors").read_bytes())
+@pytest.fixture
+def finished(args: LearnerArgs, stopped: Path) -> Path:
+    """A run that was stopped, and then came to its end."""
+    go(resumed(args, stopped))
+    return stopped
+
+
+def results_kept(folder: Path) -> list[bytes]:
+    """What a run that is not gone on with must not lose."""
+    names = ("lmgym.json", "metrics.jsonl", "best/model.safetensors", "last/model.safetensors")
+    return [(folder / name).read_bytes() for name in names]
+
+
+def test_a_broken_checkpoint_stops_before_a_model_is_loaded_and_costs_no_results(
+    args: LearnerArgs, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = results_kept(finished)
+    content = bytearray((finished / "state.safetensors").read_bytes())
     content[-7] ^= 1
-    (stopped / "state.safetensors").write_bytes(content)
+    (finished / "state.safetensors").write_bytes(content)
+    monkeypatch.setattr("lmgym.training.session.load_policy", pytest.fail)
     with pytest.raises(LmgymError, match="is broken: its numbers changed"):
-        go(resumed(args, stopped))
-    assert (stopped / "last" / "model.safetensors").read_bytes() == last
+        go(resumed(args, finished, updates=5))
+    assert results_kept(finished) == before
 
 
-def test_other_states_than_the_checkpoint_holds_are_refused(
-    args: LearnerArgs, stopped: Path
+def test_other_states_than_the_checkpoint_holds_are_refused_and_cost_no_results(
+    args: LearnerArgs, finished: Path
 ) -> None:
     def keeping_nothing() -> None:
-        with session_of(resumed(args, stopped)) as session:
+        with session_of(resumed(args, finished, updates=5)) as session:
             list(session.updates())
 
+    before = results_kept(finished)
     with pytest.raises(LmgymError, match=r"holds the states \['learner'\], .* keeps \[\]"):
         keeping_nothing()
+    assert results_kept(finished) == before
+
+
+def test_the_results_of_the_first_end_go_once_training_goes_on(
+    args: LearnerArgs, finished: Path
+) -> None:
+    session = session_of(resumed(args, finished, updates=5))
+    assert "after" in record_of(finished)
+    with session:
+        session.keep("learner", Learner(session.policy))
+        for _ in session.updates():
+            record = record_of(finished)
+            assert (record["status"], "after" in record) == ("running", False)
+    assert "after" in record_of(finished)
 
 
 def test_a_policy_of_its_own_making_is_not_resumed(args: LearnerArgs, stopped: Path) -> None:

@@ -98,6 +98,16 @@ def test_the_best_checkpoint_by_validation_is_the_one_reported(
     assert next(session.policy.model.parameters())[0, 0].item() == pytest.approx(marks[0])
 
 
+@pytest.mark.parametrize(("reward", "is_told"), [("verifier", True), (None, False)])
+def test_only_who_is_paid_is_told_that_a_reward_may_have_no_signal(
+    args: dict[str, Any], capsys: pytest.CaptureFixture[str], reward: str | None, is_told: bool
+) -> None:
+    given = LearnerArgs(**args, updates=0)
+    with TrainingSession("none", given, "lmgym/Math-v0", {}, reward) as session:
+        assert list(session.updates()) == []
+    assert ("nothing is right yet" in capsys.readouterr().out) == is_told
+
+
 def test_an_error_keeps_the_weights_and_says_why(args: dict[str, Any]) -> None:
     def explode() -> None:
         with TrainingSession("none", LearnerArgs(**args), "lmgym/Math-v0", {}) as session:
@@ -110,6 +120,15 @@ def test_an_error_keeps_the_weights_and_says_why(args: dict[str, Any]) -> None:
     record = json.loads((run_folder / "lmgym.json").read_text())
     assert record["status"].startswith("failed: the loss is nan in update 0")
     assert (run_folder / "last" / "model.safetensors").is_file()
+
+
+def test_the_preset_that_is_told_is_that_of_the_model_without_its_adapter(
+    args: dict[str, Any],
+) -> None:
+    pytest.importorskip("peft")
+    record = json.loads((run(args | {"lora_rank": 16}, 0).run.path / "lmgym.json").read_text())
+    size = load_policy(args["model"]).n_parameters
+    assert record["preset"].startswith(f"preset for {size / 1000:.3g} k parameters")
 
 
 @pytest.mark.parametrize(
