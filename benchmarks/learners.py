@@ -31,11 +31,10 @@ from measuring import Claim, MeasuringArgs, claimed
 
 WORLD = "lmgym/Math-v0"
 Words = tuple[str, ...]
+_FOUR = ("--problems", "four", "--seconds", "280", "--validate-every", "20")
 MIXTURE: tuple[Words, ...] = (
-    ("sft", WORLD, "--problems", "four", "--seconds", "280", "--validate-every", "20")
-    + ("--lr", "0.002", "--batch-size", "64"),
-    ("grpo", WORLD, "--problems", "four", "--seconds", "280", "--validate-every", "20")
-    + ("--group-size", "8", "--curriculum", "adaptive"),
+    ("sft", WORLD, *_FOUR, "--lr", "0.002", "--batch-size", "64"),
+    ("grpo", WORLD, *_FOUR, "--group-size", "8", "--curriculum", "adaptive"),
 )
 JOBS: Mapping[str, tuple[Words, ...]] = {
     "grpo": (("grpo", WORLD),),

@@ -1,4 +1,4 @@
-"""The command line: `lmgym train`, `compare`, `eval`, `play`, `match`, `reward` and the rest.
+"""The command line: `lmgym train`, `compare`, `eval`, `play`, `match`, `verify` and the rest.
 
 A command is a function that takes the words after its name and returns the exit code. Mistakes of
 the person at the keyboard end in one sentence and exit code 2; a traceback means a defect.
@@ -47,6 +47,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "lmgym.commands.reward:reward",
         "COMMAND",
         "fit, eval, annotate, curve: learn a reward from preferences and test it",
+    ),
+    "verify": (
+        "lmgym.commands.verify:verify_answers",
+        "RESPONSE GOLD",
+        "judge an answer against its gold, or the rows of a .jsonl file",
     ),
     "envs": ("lmgym.commands.worlds:list_worlds", "", "list the worlds"),
     "card": (

@@ -27,6 +27,7 @@ PAGES = {
     "stable-baselines3.md": 4,
     "tools.md": 3,
     "vector-environments.md": 3,
+    "verification.md": 10,
     "web.md": 2,
 }
 """The pages, and how many blocks of Python each has at least."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from lmgym.addresses import split_of
 from lmgym.errors import LmgymError
-from lmgym.verification import parse_gold
+from lmgym.verification import parse_gold, read_gold
 
 __all__ = ["Row", "load_gsm8k", "load_problems"]
 
@@ -23,12 +23,13 @@ class Row:
 
     Attributes:
         address: the file's stem and the row's number, counted from 1, as "test/17".
+        gold: the number that the answer is, or its text.
     """
 
     address: str
     question: str
     answer: str
-    gold: Fraction
+    gold: Fraction | str
 
     @property
     def canonical(self) -> str:
@@ -111,9 +112,18 @@ def _row(address: str, raw: Any, place: str) -> Row:
         raise LmgymError(f"{place} lacks {missing}; it has {sorted(raw)}")
     question, answer = str(raw["question"]), str(raw["answer"])
     try:
-        return Row(address, question, answer, parse_gold(answer))
+        return Row(address, question, answer, _gold_of(answer))
     except LmgymError as error:
         raise LmgymError(f"{place}: {error}") from None
+
+
+def _gold_of(answer: str) -> Fraction | str:
+    """The number that an answer is, or its text, which the verifier has read once."""
+    try:
+        return parse_gold(answer)
+    except LmgymError:
+        read_gold(answer)
+        return answer
 
 
 def _by_question(rows: list[Row]) -> Splits:

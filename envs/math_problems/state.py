@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from lmgym.verification import verify_number
+from lmgym.verification import verify, verify_number
 
 from .families import FAMILIES, Problem
 from .families.countdown import reaches
@@ -48,7 +48,9 @@ class MathState(NamedTuple):
     def answered(self, text: str) -> MathState:
         """The state after an answer."""
         problem, family, level, _ = self
-        if problem.numbers:
+        if isinstance(problem.answer, str):
+            is_correct = verify(text, problem.answer).correct
+        elif problem.numbers:
             is_correct = reaches(text, problem.answer, problem.numbers)
         else:
             is_correct = verify_number(text, problem.answer)

@@ -61,7 +61,8 @@ class MathTask(Task[MathState]):
         else the message's last number, and counts when it equals the gold answer exactly. Roots,
         powers and other expressions are not computed, but in `countdown`, whose answer is an
         expression: the last one of the message that stands behind no equals sign, parsed by a
-        parser of our own. Nothing the agent writes is ever executed. Generated families have an
+        parser of our own; golds of files that are no numbers are judged by `verify` of
+        lmgym.verification. Nothing the agent writes is ever executed. Generated families have an
         address for each problem, `family/difficulty/seed/index`, that names the same problem in
         every process. docs/math.md shows each family at each level.
 

@@ -149,6 +149,22 @@ def test_an_empty_split_is_told(tmp_path: Path) -> None:
         draw_from_every_split(task)
 
 
+def test_golds_that_are_no_numbers_are_judged_by_the_verifier(tmp_path: Path) -> None:
+    rows = [("Expand (x+1)^2.", "x^2+2x+1"), ("Solve x > 3.", "(3, oo)"), ("Is 4 even?", "Yes")]
+    lines = [json.dumps({"question": question, "answer": answer}) for question, answer in rows]
+    file = tmp_path / "algebra.jsonl"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    task = make_task("lmgym/Math-v0", problems=str(file))
+    ids = [f"algebra/{row}" for row in (1, 2, 3)]
+    rng = np.random.default_rng(0)
+    said = {"x": "\\boxed{(1+x)^2}", "(": "So x > 3.", "Y": "yes"}
+    for task_id in ids:
+        state = task.reset(rng, task_id=task_id).state
+        assert task.reply(state, said[state.gold[0]], rng).verdict is Verdict.CORRECT
+        assert task.reply(state, "7", rng).verdict is Verdict.INCORRECT
+    assert len(ids) == len(rows)
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -159,7 +175,7 @@ def test_an_empty_split_is_told(tmp_path: Path) -> None:
         ('{"question": "a"}', r"row 1 of .* lacks \['answer'\]; it has \['question'\]"),
         ("[1]", "row 1 of .* is no JSON object; it needs the columns"),
         ('{"question": "a", "answer": "1"}\n{', "row 2 of .* is not JSON: "),
-        ('\n \n{"question": "a", "answer": "2x"}', "row 3 of .*answer '2x' is not a number"),
+        ('\n \n{"question": "a", "answer": " "}', "row 3 of .*answer .* is empty"),
         ('\ufeff\n{"question": "a", "answer": "1"}\r\n{', "row 3 of .* is not JSON: "),
         ("1" * 5000, "row 1 of .* is not JSON: "),
         ("[" * 200_000, "row 1 of .* is not JSON: "),

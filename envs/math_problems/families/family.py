@@ -25,7 +25,8 @@ class Problem(NamedTuple):
 
     Attributes:
         question: what the agent reads.
-        answer: the number asked for, or the number to reach.
+        answer: the number asked for, or the number to reach; text where a file's answer is no
+            number.
         canonical: problems that share it are one.
         solution: steps, a line each, and the answer alone on the last line; empty where the family
             writes them when they are asked for (`Family.solution`).
@@ -33,7 +34,7 @@ class Problem(NamedTuple):
     """
 
     question: str
-    answer: int | Fraction
+    answer: int | Fraction | str
     canonical: str
     solution: str = ""
     numbers: tuple[int, ...] = ()

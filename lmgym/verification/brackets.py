@@ -1,0 +1,158 @@
+r"""What stands within brackets: values, points, intervals, sets, absolute values, matrices."""
+
+from __future__ import annotations
+
+from lmgym.verification.cursor import Cursor
+from lmgym.verification.lexing import UnreadableError
+from lmgym.verification.trees import Call, Group, Matrix, Node, Product, inverse
+from lmgym.verification.vocabulary import MATRICES
+
+__all__ = ["Brackets"]
+
+_CLOSINGS = {"(": (")", "]"), "[": (")", "]"), "\\{": ("\\}",)}
+"""What may close a bracket: intervals mix round and square ones."""
+
+
+class Brackets(Cursor):
+    """The part of the parser that reads brackets of all kinds."""
+
+    def braced(self) -> Node:
+        r"""LaTeX's braces, which only group: {x + 1}, or the old fraction {a \over b}."""
+        self.need("{")
+        self.deeper()
+        bars, self.bars = self.bars, 0
+        if self.kind() == "name" and self.kind(1) in ("|", ":"):
+            self.place += 2  # a set with a condition: {x : x > 3}
+        node = self.alternatives()
+        if self.taken_command("over"):
+            node = Product((node, inverse(self.alternatives())))
+        self.bars = bars
+        self.depth -= 1
+        self.need("}")
+        return node
+
+    def group(self) -> Node:
+        """Round, square or curly brackets: a value, a point, an interval, a set, or a matrix."""
+        opening = self.take().kind
+        self.deeper()
+        bars, self.bars = self.bars, int(opening == "\\{")
+        items, condition = self._within(opening)
+        closing = self.take().kind
+        self.bars = bars
+        self.depth -= 1
+        return _grouped(opening, items, closing) if condition is None else condition
+
+    def _within(self, opening: str) -> tuple[list[Node], Node | None]:
+        """The items before a closing bracket, or the condition of a set: {x | x > 3}."""
+        items: list[Node] = []
+        while self.kind() not in _CLOSINGS[opening]:
+            if not self.kind():
+                raise UnreadableError("a bracket that is not closed")
+            items.append(self.item())
+            if opening == "\\{" and self.kind() in ("|", ":"):
+                return items, self._condition()
+            if not (self.taken(",") or self.taken(";")) and self.kind() not in _CLOSINGS[opening]:
+                raise UnreadableError(f"{self.text()!r} within brackets")
+        return items, None
+
+    def _condition(self) -> Node:
+        self.take()
+        condition = self.alternatives()
+        if self.kind() != "\\}":
+            raise UnreadableError("a set that is not closed")
+        return condition
+
+    def angled(self) -> Node:
+        """A vector in angle brackets written with signs: <1, 2>."""
+        self.need("<")
+        self.deeper()
+        items = [self.sum()]
+        while self.taken(","):
+            items.append(self.sum())
+        self.depth -= 1
+        self.need(">")
+        if len(items) == 1:
+            raise UnreadableError("one number in angle brackets")
+        return Group("<", tuple(items), ">")
+
+    def absolute(self) -> Node:
+        """An absolute value in bars."""
+        self.need("|")
+        self.deeper()
+        self.bars += 1
+        node = self.sum()
+        self.bars -= 1
+        self.depth -= 1
+        self.need("|")
+        return Call("abs", (node,))
+
+    def delimited(self, name: str) -> Node:
+        """What stands behind the command lfloor, lceil or langle, up to its partner."""
+        self.deeper()
+        items = [self.item()]
+        while self.taken(",") or self.taken(";"):
+            items.append(self.item())
+        self.depth -= 1
+        if not self.taken_command("r" + name[1:]):
+            raise UnreadableError(f"{name!r} is not closed")
+        if name == "langle":
+            return Group("<", tuple(items), ">")
+        return Call("floor" if name == "lfloor" else "ceil", (items[0],))
+
+    def matrix(self) -> Node:
+        """An environment of LaTeX behind its command begin: a matrix, or its determinant."""
+        kind = self._environment()
+        if kind not in MATRICES:
+            raise UnreadableError(f"the environment {kind!r}")
+        if kind == "array" and self.kind() == "{":
+            while self.kind() and self.take().kind != "}":
+                pass  # how its columns are aligned
+        self.deeper()
+        rows = self._rows()
+        self.depth -= 1
+        if not self.taken_command("end"):
+            raise UnreadableError("a matrix that does not end")
+        self._environment()
+        if len({len(row) for row in rows}) != 1:
+            raise UnreadableError("a matrix with rows of different lengths")
+        node = Matrix(tuple(rows))
+        return Call("det", (node,)) if kind == "vmatrix" else node
+
+    def _rows(self) -> list[tuple[Node, ...]]:
+        rows: list[tuple[Node, ...]] = []
+        while not (rows and self.is_command("end")):
+            row = [self.item()]
+            while self.taken("&"):
+                row.append(self.item())
+            rows.append(tuple(row))
+            if not self.taken_command("\\"):
+                break
+        return rows
+
+    def _environment(self) -> str:
+        """The name in braces behind the commands begin and end."""
+        self.need("{")
+        name = self.take().text if self.kind() == "name" else ""
+        self.need("}")
+        return name
+
+
+def _grouped(opening: str, items: list[Node], closing: str) -> Node:
+    """What items in brackets are."""
+    if len(items) == 1 and isinstance(items[0], Matrix):
+        return items[0]
+    if opening == "[" and len(items) > 1 and all(_is_row(item, items[0]) for item in items):
+        return Matrix(tuple(item.items for item in items if isinstance(item, Group)))
+    if len(items) == 1 and opening + closing == "()":
+        return items[0]
+    return Group(opening.strip("\\"), tuple(items), closing.strip("\\"))
+
+
+def _is_row(item: Node, first: Node) -> bool:
+    """Whether an item is a row of a matrix that is written with brackets in brackets."""
+    return (
+        isinstance(item, Group)
+        and isinstance(first, Group)
+        and item.opening + item.closing == "[]"
+        and len(item.items) == len(first.items)
+    )

@@ -1,0 +1,78 @@
+"""Sums, products and determinants of matrices, worked out to the entries."""
+
+from __future__ import annotations
+
+from lmgym.verification.trees import Call, Matrix, Node, Product, Sum, mapped, negated, walk
+
+__all__ = ["worked_out"]
+
+_MAX_SIZE = 4
+"""Rows of a determinant that is expanded."""
+_MAX_ENTRIES = 400
+
+
+def worked_out(node: Node) -> Node:
+    """The tree with operations on matrices done; as it was where it has none."""
+    if isinstance(node, Matrix) or not any(isinstance(n, Matrix) for n in walk(node)):
+        return node
+    return mapped(node, _done)
+
+
+def _done(node: Node) -> Node:
+    """A node over trees whose operations are done, with its own done."""
+    if isinstance(node, Call) and node.name == "det" and isinstance(node.args[0], Matrix):
+        rows = node.args[0].rows
+        return _determinant(rows) if len(rows) == len(rows[0]) <= _MAX_SIZE else node
+    if isinstance(node, Sum):
+        return _sum(node)
+    return _product(node) if isinstance(node, Product) else node
+
+
+def _sum(node: Sum) -> Node:
+    matrices = [term for term in node.terms if isinstance(term, Matrix)]
+    shapes = {(len(matrix.rows), len(matrix.rows[0])) for matrix in matrices}
+    if len(matrices) < len(node.terms) or len(shapes) > 1:
+        return node
+    rows_of_all = zip(*(matrix.rows for matrix in matrices), strict=True)
+    return Matrix(tuple(tuple(map(Sum, zip(*rows, strict=True))) for rows in rows_of_all))
+
+
+def _product(node: Product) -> Node:
+    """Matrices multiplied from left to right, then by the numbers among the factors."""
+    scalars = tuple(factor for factor in node.factors if not isinstance(factor, Matrix))
+    product: Matrix | None = None
+    for factor in node.factors:
+        if isinstance(factor, Matrix):
+            if product is not None and not _fit(product, factor):
+                return node
+            product = factor if product is None else _times(product, factor)
+    if product is None or not scalars:
+        return product or node
+    rows = product.rows
+    return Matrix(tuple(tuple(Product((*scalars, entry)) for entry in row) for row in rows))
+
+
+def _fit(a: Matrix, b: Matrix) -> bool:
+    """Whether two matrices can be multiplied, to not too many entries."""
+    return len(a.rows[0]) == len(b.rows) and len(a.rows) * len(b.rows[0]) <= _MAX_ENTRIES
+
+
+def _times(a: Matrix, b: Matrix) -> Matrix:
+    columns = list(zip(*b.rows, strict=True))
+    return Matrix(tuple(tuple(_inner(row, column) for column in columns) for row in a.rows))
+
+
+def _inner(row: tuple[Node, ...], column: tuple[Node, ...]) -> Node:
+    first, *others = map(Product, zip(row, column, strict=True))
+    return Sum((first, *others)) if others else first
+
+
+def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
+    if len(rows) == 1:
+        return rows[0][0]
+    terms: list[Node] = []
+    for place, entry in enumerate(rows[0]):
+        minor = tuple(row[:place] + row[place + 1 :] for row in rows[1:])
+        term = Product((entry, _determinant(minor)))
+        terms.append(term if place % 2 == 0 else negated(term))
+    return Sum(tuple(terms))

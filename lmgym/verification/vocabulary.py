@@ -1,0 +1,44 @@
+"""Names of functions, constants and Greek letters; and English words that are as short as them."""
+
+from __future__ import annotations
+
+__all__ = ["ALIASES", "CONSTANTS", "FUNCTIONS", "GREEK", "MATRICES", "SHORT_WORDS"]
+
+FUNCTIONS = frozenset(
+    """
+    sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh asin acos atan
+    ln log lg lb exp sqrt cbrt abs floor ceil cis det max min gcd lcm re im sgn arg
+    """.split()  # noqa: SIM905 - a word list
+)
+"""With a backslash or without."""
+
+ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log", "gcf": "gcd"}
+"""Other names of functions."""
+
+CONSTANTS = {
+    **{name: name for name in ("pi", "e", "i", "reals", "integers", "emptyset")},
+    **dict.fromkeys(("infty", "infinity", "inf", "oo"), "infinity"),
+}
+"""The constant that a name in lower case stands for."""
+
+GREEK = frozenset(
+    """
+    alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho
+    sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
+    ell hbar
+    """.split()  # noqa: SIM905 - a word list
+)
+"""Variables of more than one letter."""
+
+MATRICES = frozenset(("matrix", "pmatrix", "bmatrix", "vmatrix", "Bmatrix", "smallmatrix", "array"))
+"""Environments of LaTeX that hold rows."""
+
+SHORT_WORDS = frozenset(
+    """
+    and or she has he the we so get to of in it at by you for was had can all him her his its our
+    out use how is are no yes not but one two six ten day let now per who why any may new old too
+    way off if as an on up do my me us be go am pm mph see set add sum say did due end few got lot
+    own put ran sat
+    """.split()  # noqa: SIM905 - a word list
+)
+"""Words that are no products of variables."""
