@@ -26,6 +26,11 @@ from lmgym.commands.arguments import parse_options
 from lmgym.commands.files import write_json
 from lmgym.commands.running import run_train
 from lmgym.errors import LmgymError, unknown
+from lmgym.evaluation import evaluate
+from lmgym.factory import make_task
+from lmgym.policies.loading import load_policy
+from lmgym.rollouts import RolloutCollector
+from lmgym.task import Verdict
 from lmgym.training.uncertainty import mean_interval
 from measuring import Claim, MeasuringArgs, claimed
 
@@ -47,6 +52,8 @@ GOALS = {"grpo": 0.9, "ppo": 0.9, "reinforce": 0.9, "mixture": 0.8}
 """Greedy accuracy that a seed should reach."""
 MOST_SECONDS = {"grpo": 180.0, "ppo": 180.0, "reinforce": 180.0, "mixture": 600.0}
 """Of the whole command, or of both."""
+PROBLEMS = 1024
+"""Test problems of which accuracy is told by family."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +115,24 @@ def run_job(name: str, seed: int, args: LearnersArgs) -> dict[str, Any]:
         "updates": sum(record["updates"] for record in records),
         "before": _figures(records[0]["before"]),
         "after": _figures(records[-1]["after"]),
+        "families": families_of(out / "best", JOBS[name][-1]),
     }
     write_json(figures, found)
     return found
+
+
+def families_of(checkpoint: Path, words: Words) -> dict[str, float]:
+    """Greedy accuracy on the test problems of each family."""
+    options = dict(zip(words[2::2], words[3::2], strict=True))
+    world = {"problems": options["--problems"]} if "--problems" in options else {}
+    task = make_task(WORLD, **world)
+    collector = RolloutCollector(load_policy(str(checkpoint)), task, None)
+    result = evaluate(collector, None, split="test", limit=PROBLEMS, samples=0)
+    solved: dict[str, list[bool]] = {}
+    for transcript in result.transcripts:
+        is_right = transcript.verdict is Verdict.CORRECT
+        solved.setdefault(str(transcript.columns["family"]), []).append(is_right)
+    return {family: statistics.mean(right) for family, right in solved.items()}
 
 
 def claims_of(name: str, found: Sequence[Mapping[str, Any]]) -> list[Claim]:
@@ -125,9 +147,9 @@ def claims_of(name: str, found: Sequence[Mapping[str, Any]]) -> list[Claim]:
         Claim(f"{name}: greedy accuracy", greedy, ""),
         Claim(f"{name}: the whole command", seconds, "s"),
     ]
-    families = found[0]["after"]["families"]
+    families = found[0]["families"]
     return claims + [
-        Claim(f"{name}: {family}", [r["after"]["families"][family] for r in found], "")
+        Claim(f"{name}: {family}", [record["families"][family] for record in found], "")
         for family in families
         if len(families) > 1
     ]
@@ -150,7 +172,6 @@ def _figures(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "greedy": figures["greedy"],
         "sampled": figures["pass@1"],
-        "families": figures.get("figures", {}),
     }
 
 
