@@ -48,8 +48,8 @@ _THOUGHT = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>")
 _THOUGHT_END = re.compile(r"</(?:think|thinking|thought|reasoning)>")
 _LONG_SPACE = re.compile(r"\s{50,}")
 _FOREIGN = ("antwort", "respuesta", "r\u00e9ponse", "risposta", "resposta")
-_KEYS = ("####", "answer", "solution", "result", "a:", "\u7b54\u6848", *_FOREIGN)
-"""What phrases that announce an answer hold."""
+_KEYS = ("answer", "####", "solution", "result", "a:", "\u7b54\u6848", *_FOREIGN)
+"""What phrases that announce an answer hold; the commonest first, the others behind it."""
 _MARKER = re.compile(
     r"####|A:|\u7b54\u6848(?:\u662f|\u4e3a)?\s?[\uff1a:]?"
     r"|(?:antwort|respuesta|r\u00e9ponse|risposta|resposta)\s?"
@@ -178,8 +178,8 @@ def _announced(text: str) -> str | None:
     for _ in range(_MAX_MARKERS):
         place, key = -1, ""
         for candidate in _KEYS:
-            found = lowered.rfind(candidate, 0, end)
-            if found > place:
+            found = lowered.rfind(candidate, place + 1, end)
+            if found >= 0:
                 place, key = found, candidate
         if place < 0:
             return None
