@@ -58,6 +58,25 @@ _CALCULATION = re.compile(
     r"(?:[0-9.,%$()+\-*/\u00d7\u00f7\u00b7\u2212\s]|\s[xX](?=\s))*[0-9%)]\s*$"
 )
 _VARIABLE = re.compile(r"(?:^|[^A-Za-z])[A-Za-z]\s?$|[0-9][A-Za-z]$")
+_QUALIFIERS = frozenset(
+    """
+    not isn't never minus negative less fewer greater than least most twice thrice double half below
+    above under over before after except unlike
+    """.split()  # noqa: SIM905 - a word list
+)
+"""Before a number they make it another one, or none."""
+_QUALIFIED = re.compile(
+    r"\s?(?:or (?:more|less|fewer|so|higher|lower)|is (?:wrong|incorrect|not)|isn't|\\pmod|\\bmod"
+    r"|mod(?![a-z])|\+(?:\s|$)|\|)",
+    re.IGNORECASE,
+)
+_HEDGE = re.compile(
+    r"[,;(\s-]+(?:or(?:\s(?:maybe|possibly|perhaps|else|even))?|maybe|possibly|perhaps|alternatively"
+    r"|but (?:it )?(?:might|may|could)(?: also)? be|as well as|else)\s\(?"
+    r"([-$\\(]*[0-9][^\s,;)]*|\([^()]*\)|no solutions?)",
+    re.IGNORECASE,
+)
+"""An answer that is followed by another one."""
 _SPACES = re.compile(r"[ \t\r\n]+")
 _SENTENCE = re.compile(
     r"[.!?;]\s|:\s|\s(?:->|=>|\u2192|\u21d2|\\to|\\Rightarrow)\s|\u2014|\s-\s(?=[A-Za-z])"
@@ -93,6 +112,10 @@ def _inside(found: Extracted) -> Iterator[str]:
 
 def _announced(clause: str) -> Iterator[str]:
     """Readings of what stands behind an announcement: it comes first, explanations after it."""
+    hedge = _HEDGE.search(clause)
+    if hedge:  # both, so that they are seen to be two
+        yield cleaned(f"{clause[: hedge.start()].strip(' ,;(')} or {hedge[1]}")
+        return
     cut = _BECAUSE.search(clause)
     short = cleaned(clause[: cut.start()]) if cut else cleaned(clause)
     yield short
@@ -103,7 +126,8 @@ def _announced(clause: str) -> Iterator[str]:
     yield from _beginnings(short)
     yield from _ends(short)
     number = _NUMBER.search(clause)
-    if number:
+    is_part = number is not None and _is_a_part(clause, number.start())
+    if number and not is_part and not _is_qualified(clause, number):
         yield cleaned(clause[number.start() :].partition(". ")[0])
         yield number[0].strip()
 
@@ -126,7 +150,9 @@ def _of_the_end(text: str) -> Iterator[str]:
         return
     numbers = list(_NUMBER.finditer(text))
     if numbers and not (
-        _is_a_part(text, numbers[-1].start()) or _is_closed_behind(text, numbers[-1].end())
+        _is_a_part(text, numbers[-1].start())
+        or _is_closed_behind(text, numbers[-1].end())
+        or _is_qualified(text, numbers[-1])
     ):
         yield numbers[-1][0].strip()
 
@@ -147,6 +173,10 @@ def _ends(text: str) -> Iterator[str]:
         following = words[place + 1] if place + 1 < len(words) else ""
         if not _may_begin(word, words[place - 1] if place else "", following):
             continue
+        if place and words[place - 1][-1:].isdigit() and word[:1].isdigit():
+            return
+        if _QUALIFIERS & {before.lower().strip(",") for before in words[max(0, place - 2) : place]}:
+            return
         rest = cleaned(" ".join(words[place:]))
         if _SIGN.search(rest) or (place and words[place - 1].lower() in _COPULAS):
             yield rest
@@ -181,7 +211,16 @@ def _beginnings(text: str) -> Iterator[str]:
     words = _SPACES.split(text)[:_MAX_WORDS]
     if words and not _WORD.fullmatch(words[0]):
         for place in range(len(words) - 1, 0, -1):
-            yield cleaned(" ".join(words[:place]))
+            rest = " ".join(words[place:])
+            if not (_QUALIFIED.match(f" {rest}") or _NUMBER.match(rest)):
+                yield cleaned(" ".join(words[:place]))
+
+
+def _is_qualified(text: str, number: re.Match[str]) -> bool:
+    """Whether words around a number make it another one, as in "less than 5" and "5 or more"."""
+    before = text[max(0, number.start() - 30) : number.start()].lower().split()[-2:]
+    is_turned = bool(_QUALIFIERS & {word.strip(",") for word in before}) or before[-1:] == ["|"]
+    return is_turned or _QUALIFIED.match(text, number.end()) is not None
 
 
 def _maths(text: str) -> list[str]:

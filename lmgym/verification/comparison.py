@@ -16,6 +16,7 @@ from lmgym.verification.matrices import worked_out
 from lmgym.verification.realsets import is_set_of_reals, real_set
 from lmgym.verification.reasons import Reason
 from lmgym.verification.trees import (
+    Call,
     Const,
     Group,
     Matrix,
@@ -35,6 +36,7 @@ from lmgym.verification.values import exact
 
 __all__ = ["compare"]
 
+_OF_ANGLES = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
 _MAX_ITEMS = 64
 """Of a set whose items are compared one by one."""
 _FUNCTIONS = frozenset("fghFGHPpQq")
@@ -192,7 +194,10 @@ def _compare_solutions(answer: Node, gold: Node) -> Reason:
     if max(len(answers), len(golds)) > _MAX_ITEMS:
         return Reason.EQUAL if answers == golds else Reason.TOO_BIG
     ours, theirs = _assigned(answers), _assigned(golds)
-    if ours is not None and theirs is not None:
+    if ours is not None and theirs is None and len({name.partition("_")[0] for name in ours}) > 1:
+        in_order = [ours[name] for name in sorted(ours)]
+        is_same = len(in_order) == len(golds) and _are_worth(in_order, golds)
+    elif ours is not None and theirs is not None:
         is_same = ours.keys() == theirs.keys() and all(_is_worth(ours[k], theirs[k]) for k in ours)
     elif isinstance(answer, Group) and answer.opening != "{" and isinstance(gold, Several):
         is_same = len(answer.items) == len(golds) and _are_worth(answer.items, golds)
@@ -326,13 +331,20 @@ def _last_of_identity(answer: Relation, gold: Node) -> Reason:
 
 def _is_label(node: Node) -> bool:
     """Whether a side only names what is asked for: variables, functions of them, quotients."""
-    for inner in walk(node):
-        if isinstance(inner, Num) and inner.value != -1:
-            return False
-        if isinstance(inner, Power) and not _is_label_power(inner):
-            return False
-    return True
+    inside = list(walk(node))
+    names = [inner.name for inner in inside if isinstance(inner, Symbol)]
+    powers = [inner for inner in inside if isinstance(inner, Power)]
+    numbers = [inner for inner in inside if isinstance(inner, Num)]
+    n_inverse = sum(power.exponent == _MINUS_ONE for power in powers)
+    return (
+        len(set(names)) == len(names)
+        and numbers == [_MINUS_ONE] * n_inverse
+        and all(map(_is_label_power, powers))
+        and all(inner.name in _OF_ANGLES for inner in inside if isinstance(inner, Call))
+    )
 
 
 def _is_label_power(node: Power) -> bool:
-    return node.exponent == _MINUS_ONE or isinstance(node.exponent, Symbol)
+    """Whether a power is a quotient, or the transpose of a matrix."""
+    is_transpose = isinstance(node.exponent, Symbol) and node.exponent.name == "T"
+    return node.exponent == _MINUS_ONE or is_transpose

@@ -37,7 +37,11 @@ _RANGES = (
     (Fraction(-1, 5), Fraction(-1)),
     (Fraction(5, 2), Fraction(2)),
     (Fraction(-3), Fraction(-2)),
+    (Fraction(1000), Fraction(1000)),
+    (Fraction(-2000), Fraction(1000)),
 )
+_N_NEAR = 6
+"""Points near 0; at the others an expression may be too big."""
 """Where the coordinates of each point are drawn from: a start, and a width to its right."""
 _NEEDED = 3
 """Points at which both expressions must have values; all but one where the values are real."""
@@ -150,6 +154,10 @@ def _values(first: Node, second: Node, names: frozenset[str]) -> Iterator[tuple[
         try:
             pair = numeric(first, point), numeric(second, point)
         except NotANumberError:
+            continue
+        except UnreadableError:
+            if index < _N_NEAR:
+                raise
             continue
         yield pair
 

@@ -37,15 +37,21 @@ _BOX = re.compile(r"\\(?:boxed|fbox)\s?\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"\\boxed\s+([-+]?[0-9A-Za-z.]+)")
 _BETWEEN_BOXES = re.compile(
-    r"(?:[\s$,;.&*()]|\\(?:text\{[^{}]*\}|q?quad(?![a-z])|[,;:()\[\]\\ ])|and|or)*"
+    r"(?:[\s$,;.&*()]|\\(?:text\{[^{}]*\}|q?quad(?![a-z])|[,;:()\[\]\\ ])"
+    r"|and|or|maybe|possibly|perhaps)*"
 )
 _UNIT_BEHIND = re.compile(r"\s?(?:\\?%|\\text\s?\{[^{}]{1,40}\}|\^\s?\{?\\circ\}?|\u00b0)")
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _CALCULATION = re.compile(r"<<[^<>]{1,200}>>")
 """The notes of a calculator in the solutions of GSM8K."""
-_THOUGHTS = ("think>", "thinking>", "thought>", "reasoning>")
-_THOUGHT = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>")
-_THOUGHT_END = re.compile(r"</(?:think|thinking|thought|reasoning)>")
+_THOUGHTS = ("think", "thought", "reasoning")
+_THOUGHT = re.compile(
+    r"[<\[\u25c1]\|?(/?|end_of_|begin_of_)(?:think|thinking|thought|reasoning)\|?[>\]\u25b7]",
+    re.IGNORECASE,
+)
+_THOUGHT_END = re.compile(
+    r"[<\[\u25c1]\|?(?:/|end_of_)(?:think|thinking|thought|reasoning)\|?[>\]\u25b7]", re.IGNORECASE
+)
 _LONG_SPACE = re.compile(r"\s{50,}")
 _FOREIGN = ("antwort", "respuesta", "r\u00e9ponse", "risposta", "resposta")
 _KEYS = ("answer", "####", "solution", "result", "a:", "\u7b54\u6848", *_FOREIGN)
@@ -111,9 +117,17 @@ def _without_asides(text: str) -> str:
         text = _LONG_SPACE.sub("\n", text)
     if "<<" in text:
         text = _CALCULATION.sub("", text)
-    if ">" in text and any(tag in text for tag in _THOUGHTS):
+    if _may_hold_thoughts(text):
         text = _without_thoughts(text)
     return text
+
+
+def _may_hold_thoughts(text: str) -> bool:
+    """Whether it is worth looking for tags of thoughts."""
+    if not any(sign in text for sign in (">", "]", "\u25b7")):
+        return False
+    lowered = text.lower()
+    return any(word in lowered for word in _THOUGHTS)
 
 
 def cleaned(text: str) -> str:
@@ -201,7 +215,7 @@ def _without_thoughts(text: str) -> str:
     outside: list[str] = []
     place = 0
     while tag := _THOUGHT.search(text, place):
-        if tag[1]:
+        if tag[1] and not tag[1].lower().startswith("begin"):
             outside.clear()  # the end of a thought that began before the text
             place = tag.end()
             continue
@@ -241,6 +255,8 @@ def _last_boxes(text: str) -> str | None:
             break
         parts.insert(0, text[before_start:before_end])
         outer = before_outer
+    if text[outer - 1 : outer] == "-" and len(parts) == 1:
+        return f"-({parts[0]})"
     return ", ".join(parts)
 
 

@@ -37,13 +37,15 @@ def compare_readings(answer: Reading, gold: Reading, policy: Policy) -> Reason:
         UnreadableError: where a value on the way is too big to be computed.
         NotANumberError: where a value on the way has no value, as 1/0.
     """
+    if answer.is_percent and gold.unit is not None and policy.units == "checked":
+        return Reason.WRONG_UNIT
     if answer.tree is None or gold.tree is None:
         return _compare_quantities(answer, gold, policy)
     reason = _compare_trees(answer.tree, gold.tree, policy)
     if reason.is_correct:
         return reason
     if gold.is_percent != answer.is_percent:
-        return _compare_percent(answer, answer.tree, gold.tree, policy) or reason
+        return _compare_percent(answer, gold, policy) or reason
     if gold.is_percent:
         return reason
     listed = _compare_lists(answer, gold, policy)
@@ -89,15 +91,15 @@ def _compare_lists(answer: Reading, gold: Reading, policy: Policy) -> Reason:
     return _compare_trees(ours, theirs, policy)
 
 
-def _compare_percent(
-    answer: Reading, answer_tree: Node, gold_tree: Node, policy: Policy
-) -> Reason | None:
+def _compare_percent(answer: Reading, gold: Reading, policy: Policy) -> Reason | None:
     """With a sign on one side alone: the bare number may be a number of percent. Else None."""
+    if answer.tree is None or gold.tree is None or gold.unit is not None:
+        return None
     if not answer.is_percent:
-        return _compare_trees(answer_tree, Product((_HUNDRED, gold_tree)), policy)
-    bare = exact(gold_tree) if not symbols(gold_tree) else None
+        return _compare_trees(answer.tree, Product((_HUNDRED, gold.tree)), policy)
+    bare = exact(gold.tree) if not symbols(gold.tree) else None
     if policy.percent == "ignored" or (bare is not None and abs(bare) > 1):
-        return _compare_trees(Product((_HUNDRED, answer_tree)), gold_tree, policy)
+        return _compare_trees(Product((_HUNDRED, answer.tree)), gold.tree, policy)
     return None
 
 

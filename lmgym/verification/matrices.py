@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from lmgym.verification.trees import Call, Matrix, Node, Product, Sum, mapped, negated, walk
+from itertools import islice
+
+from lmgym.verification.lexing import UnreadableError
+from lmgym.verification.trees import Call, Matrix, Node, Num, Product, Sum, mapped, negated, walk
+from lmgym.verification.values import exact
 
 __all__ = ["worked_out"]
 
 _MAX_SIZE = 4
 """Rows of a determinant that is expanded."""
+_MAX_NODES = 400
+"""Of an entry that is worked out."""
 _MAX_ENTRIES = 400
 
 
@@ -34,7 +40,11 @@ def _sum(node: Sum) -> Node:
     if len(matrices) < len(node.terms) or len(shapes) > 1:
         return node
     rows_of_all = zip(*(matrix.rows for matrix in matrices), strict=True)
-    return Matrix(tuple(tuple(map(Sum, zip(*rows, strict=True))) for rows in rows_of_all))
+    return Matrix(
+        tuple(
+            tuple(_entry(Sum(terms)) for terms in zip(*rows, strict=True)) for rows in rows_of_all
+        )
+    )
 
 
 def _product(node: Product) -> Node:
@@ -49,7 +59,7 @@ def _product(node: Product) -> Node:
     if product is None or not scalars:
         return product or node
     rows = product.rows
-    return Matrix(tuple(tuple(Product((*scalars, entry)) for entry in row) for row in rows))
+    return Matrix(tuple(tuple(_entry(Product((*scalars, entry))) for entry in row) for row in rows))
 
 
 def _fit(a: Matrix, b: Matrix) -> bool:
@@ -64,7 +74,21 @@ def _times(a: Matrix, b: Matrix) -> Matrix:
 
 def _inner(row: tuple[Node, ...], column: tuple[Node, ...]) -> Node:
     first, *others = map(Product, zip(row, column, strict=True))
-    return Sum((first, *others)) if others else first
+    return _entry(Sum((first, *others)) if others else first)
+
+
+def _entry(node: Node) -> Node:
+    """An entry as a number, where it is one; else as it is, if it isn't too long.
+
+    Raises:
+        UnreadableError: where it is.
+    """
+    value = exact(node)
+    if value is not None:
+        return Num(value)
+    if sum(1 for _ in islice(walk(node), _MAX_NODES)) == _MAX_NODES:
+        raise UnreadableError("a matrix with entries that are too long", too_big=True)
+    return node
 
 
 def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
@@ -75,4 +99,4 @@ def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
         minor = tuple(row[:place] + row[place + 1 :] for row in rows[1:])
         term = Product((entry, _determinant(minor)))
         terms.append(term if place % 2 == 0 else negated(term))
-    return Sum(tuple(terms))
+    return _entry(Sum(tuple(terms)))

@@ -17,12 +17,18 @@ from lmgym.verification.units import Unit, split_unit
 __all__ = ["Reading", "bare_number", "read"]
 
 _SCALES = {
+    "hundred": "*100",
+    "dozen": "*12",
     "thousand": "*1000",
     "million": "*1000000",
     "billion": "*1000000000",
     "trillion": "*1000000000000",
 }
-_SCALE = re.compile(r"(?<=[0-9])\s?(thousand|million|billion|trillion)(?![a-z])", re.IGNORECASE)
+_SCALE = re.compile(
+    r"(?<=[0-9])[\s~]*(?:\\[ ,])?(?:(hundred|dozen|thousand|million|billion|trillion)(?![a-z])"
+    r"|\\(?:text|mathrm)\s?\{[\s~]*(hundred|dozen|thousand|million|billion|trillion)[\s~]*\})",
+    re.IGNORECASE,
+)
 _DECORATION = re.compile(r"\\(?:text|mathrm|textbf|mbox)|[{}$.]|\\[ ,;]")
 _ALL = (
     "all real numbers",
@@ -83,7 +89,7 @@ class Reading:
         return self.tree is not None or self.value is not None
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=1024)
 def read(text: str) -> Reading:
     """A text as mathematics, with a unit or without.
 
@@ -91,7 +97,7 @@ def read(text: str) -> Reading:
         >>> read("5 km").unit == read("7000 m").unit, read("what?").is_readable
         (False, False)
     """
-    text = _SCALE.sub(lambda match: _SCALES[match[1].lower()], in_ascii(text.strip()))
+    text = _SCALE.sub(lambda match: _SCALES[(match[1] or match[2]).lower()], in_ascii(text.strip()))
     said = _SAID.get(_plain(text).lower())
     if said is not None:
         return Reading(text, said, said)

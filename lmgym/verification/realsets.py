@@ -117,13 +117,23 @@ def _of_several(node: Several) -> RealSet | None:
     name = next((each.name for each in sets if each.name), "")
     if len(sets) < len(found) or any(each.name not in ("", name) for each in sets):
         return None
-    holds_all = node.joint == "," and all(_is_punctured(each) for each in sets)
+    holds_all = node.joint == "," and (
+        all(_is_punctured(each) for each in sets) or _overlap([each.pieces for each in sets])
+    )
     if node.joint not in ("and", "cap") and not holds_all:
         return RealSet(_joined([piece for each in sets for piece in each.pieces]), name)
     pieces = sets[0].pieces
     for other in sets[1:]:
         pieces = _intersected(pieces, other.pieces)
     return RealSet(pieces, name)
+
+
+def _overlap(sets: list[Pieces]) -> bool:
+    """Whether sets have numbers in common: conditions with commas between them then all hold."""
+    common = sets[0]
+    for pieces in sets[1:]:
+        common = _intersected(common, pieces)
+    return bool(common)
 
 
 def _of_difference(node: Call) -> RealSet | None:
@@ -153,7 +163,7 @@ def _of_group(node: Group) -> RealSet | None:
     high = _end(node.items[1], is_closed=node.closing == "]")
     order = _order(low, high)
     if order > 0 or (order == 0 and not (low.is_closed and high.is_closed)):
-        return RealSet(())
+        return None  # a point, or no interval at all
     return RealSet(((low, high),))
 
 

@@ -12,7 +12,7 @@ __all__ = ["Choice", "Clock", "Phrase", "as_choice", "as_clock", "as_phrase"]
 
 _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mbox|operatorname)"
-    r"\s?\{([^{}]*)\}|[*`]{1,3}|\\ |\\[,;:!]|\$|~"
+    r"\s?\{([^{}]*)\}|[*`]{1,3}|\\ |\\[,;:!()\[\]]|\$|~"
 )
 _BRACED = re.compile(r"(?<![a-z])\{([:.,])\}")
 _LETTER = re.compile(r"(?:\(([A-J])\)|\[([A-J])\]|([A-J]))(?=[.):,;]|\s|$)[.):]?\s*(.*)", re.DOTALL)
@@ -24,19 +24,39 @@ _OPTION = re.compile(
     re.IGNORECASE,
 )
 _FREE_LETTER = re.compile(
-    r"(?<![A-Za-z0-9'\u2019\\{_^+*/=-])\(?([A-J])\)?(?=[.):,;!?\s]|$)(?!\s[a-z])"
+    r"(?<![A-Za-z0-9'\u2019\\{_^+*/=-])\(?([A-J])\)?(?=[.):,;!?\s]|$)(?!\s(?!is\s)[a-z])"
 )
-_HEDGE = re.compile(r"^(?:/|or|and|,|&)\s*\(?[A-J]\)?(?![A-Za-z])", re.IGNORECASE)
+_DENIED = re.compile(r"(?:\bnot|n't|\bnever|\bneither)(?:\s\w+){0,2}\s\(?$", re.IGNORECASE)
+_HEDGE = re.compile(
+    r"^(?:\(?(?:/|or|and|,|;|&|\+|\\lor)?\s*(?:or\s|and\s|maybe\s|possibly\s)*)\(?[A-J]\)?(?=[.):,;]|\s|$)"
+)
+_WRONG = re.compile(r"\b(?:no wait|not|wrong|incorrect|instead)\b", re.IGNORECASE)
+_NEAR = 40
+"""Characters behind a letter in which it may be taken back."""
 _CLOCK = re.compile(
     r"(?:at\s)?([0-9]{1,2})(?:[:.h]([0-5][0-9]))?(?:[:]([0-5][0-9]))?"
     r"\s?(a\.?\s?m\.?|p\.?\s?m\.?|o'clock|noon|midnight|hours|hrs)?",
     re.IGNORECASE,
 )
 _NOT = frozenset(("not", "never", "no", "or", "and", "neither", "nor", "isn't", "without", "than"))
+_DENYING = frozenset(
+    ("not", "never", "hardly", "instead", "neither", "nor", "or", "maybe", "possibly")
+)
+_EXPLAINING = frozenset(
+    """
+    because since as so it the that this which for by is we a there they you i in to of with
+    therefore thus hence he she
+    """.split()  # noqa: SIM905 - a word list
+)
+"""Words with which what follows an answer begins."""
 _OPPOSITES = {
     **{"yes": ("no",), "no": ("yes",), "true": ("false",), "false": ("true",)},
     **{"odd": ("even",), "even": ("odd",)},
 }
+_WORDS_OF_TIMES = re.compile(
+    r"\b(?:or|before|after|not|until|minutes|seconds)\b|[ap]\.?m\.?\s[ap]\.?m", re.IGNORECASE
+)
+"""What makes a time in an answer another one, or none."""
 _HOUR = 3600
 """Seconds."""
 _MAX_TAIL = 400
@@ -61,7 +81,8 @@ class Choice:
         text = _OPTION.sub("", _plain(found.text).strip(" .\"'"))
         match = _LETTER.match(text)
         if match is not None:
-            is_hedged = _HEDGE.match(match[4]) is not None
+            rest = match[4]
+            is_hedged = bool(_HEDGE.match(rest) or _WRONG.search(rest[:_NEAR]))
             return Reason.HEDGED if is_hedged else self._reason_of(match[1] or match[2] or match[3])
         letters = _free_letters(found.text) if found.method == "end" else []
         if letters:
@@ -81,6 +102,8 @@ def _free_letters(text: str) -> list[str]:
         between = tail[letters[-2].end() : letters[-1].start()].strip(" (),")
         if letters[-2][1] != letters[-1][1] and between in ("or", "and", "/", ""):
             return [letter[1] for letter in letters[-2:]]
+    if letters and _DENIED.search(tail[: letters[-1].start()]):
+        return []
     return [letter[1] for letter in letters[-1:]]
 
 
@@ -111,6 +134,8 @@ class Clock:
         """Why an answer is or isn't this time."""
         text = _plain(found.text)
         own = as_clock(text) or as_clock(cleaned(text))
+        if _WORDS_OF_TIMES.search(text):
+            return Reason.HEDGED
         if own is None:
             times = [match for match in _CLOCK.finditer(text) if _is_clear(match)]
             if len(times) > 1 and found.method != "end":
@@ -183,11 +208,17 @@ class Phrase:
             return Reason.EQUAL
         if found.method == "box" or len(words) <= n:
             return Reason.NOT_EQUAL
-        if words[:n] == self.words and words[n] not in ("or", "and", "/"):
+        if self._is_denied(words):
+            return Reason.NOT_EQUAL
+        if words[:n] == self.words and words[n] in _EXPLAINING:
             opposites = _OPPOSITES.get(self.words[0], ())
             is_hedged = any(word in opposites for word in words[n:])
             return Reason.HEDGED if is_hedged else Reason.EQUAL
         return Reason.EQUAL if self._ends(_last_clause(found)) else Reason.NOT_EQUAL
+
+    def _is_denied(self, words: tuple[str, ...]) -> bool:
+        """Whether an answer says not, hardly, instead, or that there is a choice."""
+        return any(word in _DENYING and word not in self.words for word in words)
 
     def _ends(self, clause: tuple[str, ...]) -> bool:
         """Whether a clause ends with these words, and does not deny them."""

@@ -56,7 +56,7 @@ _TABLE = {
     "amount": "mol mole:1",
     "celsius": "celsius \u2103:1",
     "fahrenheit": "fahrenheit \u2109:1",
-    "kelvin": "kelvin k:1",
+    "kelvin": "kelvin:1",
 }
 """By base dimension the names of its units, and how many base units each is."""
 _UNITS = {
@@ -101,6 +101,7 @@ _PARTS = re.compile(
 )
 _MATHEMATICAL = frozenset(
     """
+    hundredth hundredths tenth tenths half halves third thirds squared cubed factorial times fold
     percent percentage or and pi e i x y z sqrt sin cos tan log ln infinity inf oo mod u cup to is
     not of in exp t theta
     """.split()  # noqa: SIM905 - a word list

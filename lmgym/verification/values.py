@@ -23,10 +23,21 @@ from lmgym.verification.trees import (
     children,
 )
 
-__all__ = ["DIGITS", "NotANumberError", "context", "exact", "is_close", "numeric", "residue"]
+__all__ = [
+    "DIGITS",
+    "NotANumberError",
+    "context",
+    "exact",
+    "is_close",
+    "numeric",
+    "residue",
+    "start",
+]
 
 DIGITS = 90
 """Decimal digits of numerical values."""
+_NOISE = 80
+"""Digits after which a difference is nothing but rounding."""
 _CLOSE = 70
 """Digits in which equal values agree."""
 _MAX_BITS = 100_000
@@ -43,6 +54,12 @@ _ODD_DEGREES = (3, 5, 7, 9)
 """Roots that are real for negative numbers."""
 _CONSTANTS = {"pi": "pi", "e": "e", "i": "j"}
 """Their names in mpmath."""
+_WORK = 25_000
+"""Nodes that are evaluated in one verification, each point and each pair counted."""
+_MAX_ANY = 1e40
+"""Arguments of functions, whose digits the precision still covers."""
+_NUMERIC = 4
+"""What a numerical value costs of it; an exact one costs 1."""
 _LOCAL = threading.local()
 
 
@@ -61,6 +78,7 @@ def exact(node: Node) -> Fraction | None:
         >>> exact(Sum((Num(Fraction(1, 2)), Num(Fraction(1, 3)))))
         Fraction(5, 6)
     """
+    spend(1)
     if isinstance(node, Num):
         return node.value
     if isinstance(node, (Sum, Product)):
@@ -205,14 +223,29 @@ def numeric(node: Node, at: Mapping[str, Any]) -> Any:
     return _Numbers(at).of(node)
 
 
+def start() -> None:
+    """Give the verification that begins its share of work."""
+    _LOCAL.left = _WORK
+
+
+def spend(amount: int) -> None:
+    """Take work from what is left.
+
+    Raises:
+        UnreadableError: where nothing is.
+    """
+    _LOCAL.left = getattr(_LOCAL, "left", _WORK) - amount
+    if _LOCAL.left < 0:
+        raise UnreadableError("too much work", too_big=True)
+
+
 def is_close(a: Any, b: Any) -> bool:
     """Whether two numbers agree in nearly all of their digits."""
     mp = context()
     size = max(abs(a), abs(b))
     if size == 0:
         return True
-    tolerance = mp.mpf(10) ** -_CLOSE
-    return bool(abs(a - b) <= tolerance * size or size < tolerance)
+    return bool(abs(a - b) <= mp.mpf(10) ** -_CLOSE * size)
 
 
 def context() -> Any:
@@ -235,10 +268,11 @@ class _Numbers:
 
     def of(self, node: Node) -> Any:
         """The value of a node."""
+        spend(_NUMERIC)
         if isinstance(node, Num):
             return self.mp.mpf(node.value.numerator) / node.value.denominator
         if isinstance(node, Sum):
-            return self.mp.fsum(self.of(term) for term in node.terms)
+            return self.sum([self.of(term) for term in node.terms])
         if isinstance(node, Product):
             return self.product(node)
         if isinstance(node, Power):
@@ -256,6 +290,15 @@ class _Numbers:
         if isinstance(node, Symbol) and node.name in self.at:
             return self.at[node.name]
         raise NotANumberError(f"{node} is no number")
+
+    def sum(self, terms: list[Any]) -> Any:
+        """The sum of values; 0 where nothing is left but what was rounded."""
+        total = self.mp.fsum(terms)
+        return self.but_rounding(total, max(map(abs, terms)))
+
+    def but_rounding(self, value: Any, size: Any) -> Any:
+        """A value; 0 where it is only what was rounded in numbers of some size."""
+        return self.mp.mpf(0) if abs(value) < size * self.mp.mpf(10) ** -_NOISE else value
 
     def product(self, node: Product) -> Any:
         """The product of the factors' values."""
@@ -303,8 +346,10 @@ class _Numbers:
             raise NotANumberError(f"{name} of {len(values)}")
         if name in _GROWING and any(abs(value) > _MAX_ARGUMENT for value in values):
             raise UnreadableError(f"{name} of a number that is too big", too_big=True)
+        if any(abs(value) > _MAX_ANY for value in values):
+            raise UnreadableError(f"{name} of a number that is too big", too_big=True)
         try:
-            return self.checked(function(*values))
+            return self.but_rounding(self.checked(function(*values)), 1)
         except (ValueError, ZeroDivisionError, OverflowError):
             raise NotANumberError(f"{name} where it has no value") from None
 

@@ -21,7 +21,7 @@ from lmgym.verification.readings import Reading, bare_number, read
 from lmgym.verification.reasons import Reason
 from lmgym.verification.texts import Choice, Clock, Phrase, as_choice, as_clock, as_phrase
 from lmgym.verification.trees import Num
-from lmgym.verification.values import NotANumberError
+from lmgym.verification.values import NotANumberError, start
 
 __all__ = ["STRICT", "Policy", "Reading", "Verdict", "read_gold", "verify", "verify_batch"]
 
@@ -68,6 +68,10 @@ def verify(response: str, gold: str, policy: Policy = STRICT) -> Verdict:
         >>> verify("The answer is 5 or 6.", "5").reason
         <Reason.HEDGED: 'hedged'>
     """
+    if not isinstance(response, str) or not isinstance(gold, str):
+        kinds = f"{type(response).__name__} and {type(gold).__name__}"
+        raise LmgymError(f"a response and a gold are texts; given {kinds}")
+    start()
     target = read_gold(gold)
     found = extract(response)
     if found is None or not found.text.strip():
@@ -91,7 +95,7 @@ def verify_batch(
     return [verify(r, g, policy) for r, g in zip(responses, golds, strict=True)]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4096)
 def read_gold(gold: str) -> Target:
     """A gold answer, read once.
 
@@ -111,10 +115,9 @@ def read_gold(gold: str) -> Target:
 
 
 def _text_of(gold: str) -> str:
-    """The answer that a gold holds, behind #### and in a box where these are."""
-    text = gold.rpartition("####")[2]
-    found = extract(text) if "\\boxed" in text or "\\fbox" in text else None
-    text = cleaned(text if found is None else found.text)
+    """The answer that a gold holds, behind #### or a phrase, in a box or a tag where these are."""
+    found = extract(gold)
+    text = cleaned(gold if found is None or found.method == "end" else found.text)
     if not text:
         raise LmgymError(f"the gold answer {gold[:60]!r} is empty")
     if len(text) > MAX_LENGTH:
@@ -122,6 +125,8 @@ def _text_of(gold: str) -> str:
             f"the gold answer {gold[:60]!r} has {len(text)} characters; at most {MAX_LENGTH} are"
             " read"
         )
+    if any(text.count(a) != text.count(b) for a, b in ("{}", ("\\left", "\\right"))):
+        raise LmgymError(f"the gold answer {gold[:60]!r} has a brace that is not closed")
     return text
 
 
