@@ -61,6 +61,8 @@ _HOUR = 3600
 """Seconds."""
 _MAX_TAIL = 400
 """Characters at the end of a text among which a letter is looked for."""
+_MATHEMATICAL = re.compile(r"[\\^_=<>+*]")
+"""In a gold that is no words and cannot be read."""
 _PUNCTUATION = re.compile(r"[^\w\s/+-]")
 
 
@@ -195,15 +197,24 @@ def _clock_of(match: re.Match[str]) -> Clock | None:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words."""
+    """Words.
+
+    Attributes:
+        signs: all of it without spaces, where it is mathematics that could not be read: such an
+            answer has to be the same.
+    """
 
     words: tuple[str, ...]
+    signs: str = ""
 
     def reason(self, found: Extracted) -> Reason:
         """Why an answer is or isn't these words."""
         words, n = _words(found.text), len(self.words)
         if not words:
             return Reason.EMPTY
+        if self.signs:
+            is_same = _signs(cleaned(found.text)) == self.signs
+            return Reason.EQUAL if is_same else Reason.UNPARSABLE
         if words == self.words or _bare(words) == _bare(self.words):
             return Reason.EQUAL
         if found.method == "box" or len(words) <= n:
@@ -241,7 +252,12 @@ def as_phrase(gold: str) -> Phrase:
         >>> as_phrase("The Nile.").words
         ('the', 'nile')
     """
-    return Phrase(_words(gold))
+    return Phrase(_words(gold), _signs(gold) if _MATHEMATICAL.search(_plain(gold)) else "")
+
+
+def _signs(text: str) -> str:
+    """A text without its spaces and wrappers."""
+    return "".join(_plain(text).split())
 
 
 def _words(text: str) -> tuple[str, ...]:
