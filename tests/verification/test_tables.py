@@ -59,7 +59,7 @@ def test_what_is_written_to_cheat_or_to_hang_is_judged_right(category: str) -> N
 
 def test_no_row_stands_twice_and_both_kinds_are_many() -> None:
     pairs = [(row["response"], row["gold"]) for row in ORDINARY]
-    assert len(set(pairs)) == len(pairs) >= 2300
+    assert len(set(pairs)) == len(pairs) >= 2600
     assert 0.4 < sum(row["correct"] for row in ORDINARY) / len(ORDINARY) < 0.7
 
 
