@@ -110,11 +110,8 @@ def test_no_text_makes_it_raise(response: str, gold: str) -> None:
 
 @given(st.text())
 def test_a_gold_is_read_or_refused_with_a_clear_error(gold: str) -> None:
-    if any(character.isalnum() for character in gold):
-        assert verify("\\boxed{2}", gold).correct in (True, False)
-    else:
-        with suppress(LmgymError):
-            verify("\\boxed{2}", gold)
+    with suppress(LmgymError):
+        assert verify(f"\\boxed{{{gold}}}", gold).reason is not Reason.TIMEOUT
 
 
 def test_policies_let_pass_what_they_say() -> None:
