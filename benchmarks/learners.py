@@ -101,6 +101,7 @@ def run_job(name: str, seed: int, args: LearnersArgs) -> dict[str, Any]:
     start = time.perf_counter()
     records = []
     model: Words = ()
+    out = folder
     for place, words in enumerate(JOBS[name], 1):
         out = folder / f"{place}-{words[0]}"
         code = run_train([*words, *model, "--seed", str(seed), "--out", str(out)])
