@@ -15,16 +15,20 @@ from typing import Any
 from lmgym.verification.lexing import UnreadableError
 from lmgym.verification.reasons import Reason
 from lmgym.verification.trees import (
+    Call,
     Const,
     Group,
     Matrix,
     Node,
+    Num,
+    Power,
     Product,
     Relation,
     Several,
     Sum,
     mapped,
     symbols,
+    walk,
 )
 from lmgym.verification.values import NotANumberError, context, exact, is_close, numeric, residue
 
@@ -40,6 +44,7 @@ _RANGES = (
     (Fraction(1000), Fraction(1000)),
     (Fraction(-2000), Fraction(1000)),
 )
+_BENDING = frozenset(("abs", "floor", "ceil", "max", "min", "sgn"))
 _N_NEAR = 6
 """Points near 0; at the others an expression may be too big."""
 """Where the coordinates of each point are drawn from: a start, and a width to its right."""
@@ -146,10 +151,18 @@ def ratio(first: Node, second: Node) -> Any | None:
     return real if is_close(real, found[0]) else None
 
 
+def _bends(node: Node) -> bool:
+    """Whether a function may be one thing near 0 and another far from it."""
+    if isinstance(node, Power):
+        return isinstance(node.exponent, Num) and node.exponent.value.denominator > 1
+    return isinstance(node, Call) and node.name in _BENDING
+
+
 def _values(first: Node, second: Node, names: frozenset[str]) -> Iterator[tuple[Any, Any]]:
     """The values of two trees at the points where both have one."""
     ordered = sorted(names)
-    for index in range(len(_RANGES)):
+    has_bends = any(map(_bends, walk(Sum((first, second)))))
+    for index in range(len(_RANGES) if has_bends else _N_NEAR):
         point = {name: _coordinate(name, index) for name in ordered}
         try:
             pair = numeric(first, point), numeric(second, point)
