@@ -16,6 +16,7 @@ from lmgym.envs.guess_number.task import GuessNumberTask
 from lmgym.errors import LmgymError
 from lmgym.factory import make_source, make_task
 from lmgym.policies.language_policy import LanguagePolicy
+from lmgym.policies.loading import load_policy
 from lmgym.registry import WORLDS
 from lmgym.rewards import RewardLevel, VerifierReward
 from lmgym.rollouts import RolloutCollector, demonstrations, rollout_by_tokens
@@ -205,3 +206,19 @@ def test_a_wrong_number_of_logprobs_is_refused(policy: LanguagePolicy) -> None:
     played = demonstrations(task, policy.renderer, np.random.default_rng(0), 1)[0]
     with pytest.raises(LmgymError, match="1 log-probabilities were given"):
         played.with_logprobs([0.5])
+
+
+def test_a_group_is_what_resets_of_each_member_would_make_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = make_task("lmgym/Math-v0")
+    collector = RolloutCollector(load_policy("embedded"), task, "verifier")
+
+    def collected() -> list[Transcript]:
+        rng, generator = np.random.default_rng(3), torch.Generator().manual_seed(3)
+        return collector.collect(rng, generator, n_groups=3, group_size=4).transcripts
+
+    shared = collected()
+    monkeypatch.setattr(type(task), "replies_draw", True)  # then each member is reset by itself
+    assert collected() == shared
+    assert len({transcript.messages[-1].content for transcript in shared}) > 3
