@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lmgym.verification.extraction import Extracted, cleaned, extract
+from lmgym.verification.extraction import MAX_END, UNIT_BEHIND, Extracted, cleaned, extract
 from lmgym.verification.lexing import MAX_LENGTH
 
 __all__ = ["clauses"]
 
 _MAX_CLAUSE = 400
 """Characters of an answer within prose."""
-_MAX_END = 4000
-"""Characters of a response that announces nothing."""
 _MAX_AROUND = 40
 """Characters around a number that say whether it is a part of something."""
 _MAX_WORDS = 40
@@ -51,7 +49,6 @@ _NUMBER = re.compile(
     r"(?:[0-9][0-9,\u2009\u202f\u00a0]*(?:\.[0-9]+)?|\.[0-9]+)(?:\([0-9]+\))?"
     r"(?:[eE][-+]?[0-9]+(?![0-9A-Za-z]))?(?:\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?(?:\s?\\?%|\s?\u00b0)?"
 )
-_UNIT_BEHIND = re.compile(r"\s?(?:\\?%|\\text\s?\{[^{}]{1,40}\}|\^\s?\{?\\circ\}?|\u00b0)")
 _OPERATORS = frozenset("+*/^&_<>\\")
 """Before a number they make it a part of something that could not be read."""
 _CALCULATION = re.compile(
@@ -96,7 +93,7 @@ def clauses(found: Extracted) -> Iterator[str]:
     if found.method in ("box", "tag"):
         yield from _inside(found)
     elif found.method == "end":
-        if len(found.text) <= _MAX_END:
+        if len(found.text) <= MAX_END:
             yield from _of_the_end(found.text)
     else:
         yield from _announced(found.text[:_MAX_CLAUSE])
@@ -160,7 +157,7 @@ def _of_the_end(text: str) -> Iterator[str]:
 def _formula(maths: re.Match[str]) -> Iterator[str]:
     """What stands between delimiters, with a unit behind them; and its right side."""
     content = cleaned(next(filter(None, maths.groups())))
-    behind = _UNIT_BEHIND.match(maths.string, maths.end())
+    behind = UNIT_BEHIND.match(maths.string, maths.end())
     yield content + (behind[0] if behind else "")
     if "=" in content:
         yield cleaned(content.rpartition("=")[2])

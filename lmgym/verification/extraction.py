@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lmgym.verification.lexing import MAX_LENGTH
 
-__all__ = ["Extracted", "cleaned", "extract"]
+__all__ = ["MAX_END", "UNIT_BEHIND", "Extracted", "cleaned", "extract"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Extracted:
     method: str
 
 
-_MAX_END = 4000
+MAX_END = 4000
 """Characters at the end of a response in which an answer that nothing announces is looked for."""
 _MAX_BOXES = 64
 """Boxes that are looked at, from the last on."""
@@ -40,7 +40,7 @@ _BETWEEN_BOXES = re.compile(
     r"(?:[\s$,;.&*()]|\\(?:text\{[^{}]*\}|q?quad(?![a-z])|[,;:()\[\]\\ ])"
     r"|and|or|maybe|possibly|perhaps)*"
 )
-_UNIT_BEHIND = re.compile(r"\s?(?:\\?%|\\text\s?\{[^{}]{1,40}\}|\^\s?\{?\\circ\}?|\u00b0)")
+UNIT_BEHIND = re.compile(r"\s?(?:\\?%|\\text\s?\{[^{}]{1,40}\}|\^\s?\{?\\circ\}?|\u00b0)")
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _CALCULATION = re.compile(r"<<[^<>]{1,200}>>")
 """The notes of a calculator in the solutions of GSM8K."""
@@ -102,18 +102,18 @@ def extract(response: str) -> Extracted | None:
     tagged = _tagged(text) if "nswer>" in text or "NSWER>" in text else None
     if tagged is not None:
         return Extracted(tagged, "tag")
-    if len(text) > _MAX_END and _PLAIN_DIGITS.fullmatch(text):
+    if len(text) > MAX_END and _PLAIN_DIGITS.fullmatch(text):
         return Extracted(text, "end")
-    announced = _announced(text[-_MAX_END:])
+    announced = _announced(text[-MAX_END:])
     if announced:
         return Extracted(announced, "marker")
-    tail = text[-_MAX_END:].strip()
+    tail = text[-MAX_END:].strip()
     return Extracted(tail, "end") if tail else None
 
 
 def _without_asides(text: str) -> str:
     """The text without long spaces, the notes of a calculator, and thoughts."""
-    if len(text) > _MAX_END and (" " * 10 in text or "\n" * 5 in text):
+    if len(text) > MAX_END and (" " * 10 in text or "\n" * 5 in text):
         text = _LONG_SPACE.sub("\n", text)
     if "<<" in text:
         text = _CALCULATION.sub("", text)
@@ -243,7 +243,7 @@ def _last_boxes(text: str) -> str | None:
     boxes = _boxes(text)
     last = next(boxes, None)
     if last is None:
-        bare = list(_BARE_BOX.finditer(text[-_MAX_END:]))
+        bare = list(_BARE_BOX.finditer(text[-MAX_END:]))
         return bare[-1][1] if bare else None
     start, end, outer = last
     parts = [text[start:end] + _unit_behind(text, end + 1)]
@@ -287,5 +287,5 @@ def _closing(text: str, start: int) -> int | None:
 
 
 def _unit_behind(text: str, place: int) -> str:
-    match = _UNIT_BEHIND.match(text, place)
+    match = UNIT_BEHIND.match(text, place)
     return match[0] if match else ""

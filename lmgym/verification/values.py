@@ -32,6 +32,7 @@ __all__ = [
     "numeric",
     "residue",
     "start",
+    "stop",
 ]
 
 DIGITS = 90
@@ -224,18 +225,26 @@ def numeric(node: Node, at: Mapping[str, Any]) -> Any:
 
 
 def start() -> None:
-    """Give the verification that begins its share of work."""
+    """Give the verification that begins in this thread its share of work."""
     _LOCAL.left = _WORK
 
 
+def stop() -> None:
+    """The verification is over: what is evaluated outside of one has no share."""
+    _LOCAL.left = None
+
+
 def spend(amount: int) -> None:
-    """Take work from what is left.
+    """Take work from what a verification has left.
 
     Raises:
-        UnreadableError: where nothing is.
+        UnreadableError: where nothing is left.
     """
-    _LOCAL.left = getattr(_LOCAL, "left", _WORK) - amount
-    if _LOCAL.left < 0:
+    left: int | None = getattr(_LOCAL, "left", None)
+    if left is None:
+        return
+    _LOCAL.left = left - amount
+    if left < amount:
         raise UnreadableError("too much work", too_big=True)
 
 

@@ -21,7 +21,7 @@ from lmgym.verification.readings import Reading, bare_number, read
 from lmgym.verification.reasons import Reason
 from lmgym.verification.texts import Choice, Clock, Phrase, as_choice, as_clock, as_phrase
 from lmgym.verification.trees import Num
-from lmgym.verification.values import NotANumberError, start
+from lmgym.verification.values import NotANumberError, start, stop
 
 __all__ = ["STRICT", "Policy", "Reading", "Verdict", "read_gold", "verify", "verify_batch"]
 
@@ -71,13 +71,16 @@ def verify(response: str, gold: str, policy: Policy = STRICT) -> Verdict:
     if not isinstance(response, str) or not isinstance(gold, str):
         kinds = f"{type(response).__name__} and {type(gold).__name__}"
         raise LmgymError(f"a response and a gold are texts; given {kinds}")
-    start()
     target = read_gold(gold)
     found = extract(response)
     if found is None or not found.text.strip():
         return Verdict(False, None, "nothing" if found is None else found.method, Reason.EMPTY)
     if isinstance(target, Reading):
-        reason, text = _against_reading(found, target, policy)
+        start()
+        try:
+            reason, text = _against_reading(found, target, policy)
+        finally:
+            stop()
     else:
         reason, text = target.reason(found), found.text[:_MAX_SHOWN]
     return Verdict(reason.is_correct, text, found.method, reason)
@@ -166,5 +169,5 @@ def _compared(answer: Reading, gold: Reading, policy: Policy) -> Reason:
         return compare_readings(answer, gold, policy)
     except NotANumberError:
         return Reason.NOT_EQUAL
-    except (UnreadableError, RecursionError):
+    except UnreadableError:
         return Reason.TOO_BIG

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from lmgym.errors import LmgymError
 from lmgym.verification import Policy, Reason, verify
+from lmgym.verification.grammar import parse
+from lmgym.verification.values import exact
 
 INTEGERS = st.integers(-(10**30), 10**30)
 RATIONALS = st.fractions(min_value=-1000, max_value=1000, max_denominator=97)
@@ -136,3 +138,12 @@ def test_policies_let_pass_what_they_say() -> None:
 def test_a_policy_that_does_not_exist_is_an_error(policy: dict[str, object], message: str) -> None:
     with pytest.raises(LmgymError, match=message):
         Policy(**policy)  # type: ignore[arg-type]
+
+
+def test_what_one_answer_costs_leaves_nothing_less_for_the_next() -> None:
+    many = ",".join(f"\\sqrt{{{k}}}" for k in range(2, 64))
+    turned = ",".join(f"\\sqrt{{{k}}}" for k in range(63, 1, -1))
+    assert verify(turned, many).reason is Reason.TOO_BIG
+    assert verify("\\sqrt{8}", "2\\sqrt{2}").correct
+    for _ in range(10_000):  # outside of a verification nothing is counted
+        assert exact(parse("1+2+3")) == 6
