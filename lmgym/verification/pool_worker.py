@@ -2,7 +2,8 @@
 
 The keeper is started afresh, loads the verifier once and then only waits. What verifies is a fork
 of it; when that is killed the next fork takes milliseconds, where a new process would take longer
-than most limits. Both are free of threads, so that forking is safe.
+than most limits. Both are free of threads, so that forking is safe. When the pool's process is
+gone, the keeper ends the worker, whatever it is at, and itself.
 
 Messages are JSON behind their length in 8 bytes. The pool sends its settings and then, one after
 the other, lists of pairs of a response and a gold. It gets ``{"worker": pid, "died": code}`` when a
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +33,8 @@ LENGTH_BYTES = 8
 TAKEN = "taken"
 OUT_OF_MEMORY = 3
 """The exit code of a worker that got no more memory."""
+_WATCH_SECONDS = 0.1
+"""Between two looks at whether the pool's process is there."""
 
 Judge = Callable[[str, str, Policy], Verdict]
 
@@ -44,6 +48,7 @@ def main(judge: Judge = verify) -> None:
     source = sys.stdin.buffer
     target = os.dup(1)
     os.dup2(2, 1)  # whatever prints must not disturb the messages
+    _watch_owner()
     settings = _received(source)
     if settings is None:
         return
@@ -59,6 +64,21 @@ def main(judge: Judge = verify) -> None:
                 _serve(source, target, judge, policy, cpu_seconds)
             return
         died = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _watch_owner() -> None:
+    """From now on, kill the session that the keeper leads as soon as its parent is gone.
+
+    By a timer: the keeper's one thread waits for the worker. A fork of it has no timer.
+    """
+    owner = os.getppid()
+
+    def look(*_: object) -> None:
+        if os.getppid() != owner:
+            os.killpg(os.getpid(), signal.SIGKILL)
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _WATCH_SECONDS, _WATCH_SECONDS)
 
 
 def framed(message: Any) -> bytes:

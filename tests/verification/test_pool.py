@@ -245,6 +245,22 @@ os._exit(0)
 
 
 @pytest.mark.slow
+def test_processes_at_work_end_with_a_caller_that_is_killed(tmp_path: Path) -> None:
+    code = f"""
+import os
+import signal
+import threading
+from lmgym.verification.pool import VerifierPool
+
+pool = VerifierPool(seconds=3600, command={BAD_COMMAND!r})
+print(pool.verify("4", "4").correct, flush=True)
+threading.Timer(1, os.kill, (os.getpid(), signal.SIGKILL)).start()
+pool.verify("hang", "4")
+"""
+    assert run_script(tmp_path, code) == "True\n"
+
+
+@pytest.mark.slow
 def test_a_pool_that_nobody_closed_ends_quietly(tmp_path: Path) -> None:
     code = """
 import warnings
