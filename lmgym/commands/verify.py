@@ -14,9 +14,10 @@ from rich.text import Text
 from lmgym.commands import verify_tables as tables
 from lmgym.commands.arguments import parse_options
 from lmgym.commands.files import check_file, write_text
-from lmgym.commands.reward_data import progress
+from lmgym.commands.reward_data import Told, progress
 from lmgym.commands.verify_rows import Columns, Judged, Row, as_lines, read_rows
 from lmgym.errors import LmgymError
+from lmgym.verification.pool import VerifierPool
 from lmgym.verification.verifier import Policy, verify
 
 __all__ = ["PolicyArgs", "RowsArgs", "verify_answers"]
@@ -50,6 +51,10 @@ class RowsArgs:
     leaves it out."""
     limit: int | None = None
     """Rows to judge, from the first on; by default all."""
+    time_limit: float = 10.0
+    """Seconds that a row may take; one that needs more is wrong, with the reason timeout."""
+    workers: int = 1
+    """Processes that judge at once."""
     out: str | None = None
     """A .jsonl file for every row with its verdict, under "lmgym"."""
 
@@ -64,8 +69,8 @@ def verify_answers(argv: Sequence[str]) -> int:
     if len(names) == 2:
         if args != RowsArgs():
             raise LmgymError(
-                "--response, --gold, --label, --limit and --out are for a file of rows; given a"
-                " response and its gold"
+                "--response, --gold, --label, --limit, --time-limit, --workers and --out are for a"
+                " file of rows; given a response and its gold"
             )
         return _judge_pair(names[0], names[1], policy)
     if not names:
@@ -102,32 +107,44 @@ def _judge_file(source: str, args: RowsArgs, policy: Policy) -> int:
     _check(source, args)
     with progress() as tell:
         rows = read_rows(source, Columns(args.response, args.gold, args.label), args.limit, tell)
-        judged: list[Judged] = []
-        for row in rows:
-            judged.append(_judge(row, policy))
-            if len(judged) % _TOLD_EVERY == 0:
-                tell("judging", len(judged), len(rows))
+        judged = _judged(rows, args, policy, tell)
     if args.out is not None:
         write_text(args.out, as_lines(judged))
     _print(judged, source, args)
     return 0
 
 
-_TOLD_EVERY = 64
-"""Rows between two strokes of the bar."""
+_BATCH = 256
+"""Rows that a worker gets at once, and so between two strokes of the bar."""
+_MOST_SECONDS = 86_400
+"""What a row may be given: a day."""
 
 
 def _check(source: str, args: RowsArgs) -> None:
-    if args.limit is not None and args.limit < 1:
-        raise LmgymError(f"--limit {args.limit} is out of range; at least 1 is needed")
+    for name, number in (("--limit", args.limit), ("--workers", args.workers)):
+        if number is not None and number < 1:
+            raise LmgymError(f"{name} {number} is out of range; at least 1 is needed")
+    if not 0 < args.time_limit <= _MOST_SECONDS:
+        raise LmgymError(
+            f"--time-limit {args.time_limit} is out of range; give seconds, more than 0 and at most"
+            f" {_MOST_SECONDS:,}"
+        )
     if not Path(source).is_file():
         raise LmgymError(f"no file {source!r}; usage: {_USAGE}")
     if args.out is not None and check_file(args.out, ".jsonl").resolve() == Path(source).resolve():
         raise LmgymError(f"--out {args.out!r} is the file that is read; name another")
 
 
-def _judge(row: Row, policy: Policy) -> Judged:
-    return Judged(row, verify(row.response, row.gold, policy))
+def _judged(rows: Sequence[Row], args: RowsArgs, policy: Policy, tell: Told) -> list[Judged]:
+    """The rows with their verdicts, by processes of their own, so that no row can hang the rest."""
+    judged: list[Judged] = []
+    with VerifierPool(args.workers, args.time_limit, policy=policy) as pool:
+        while len(judged) < len(rows):
+            batch = rows[len(judged) : len(judged) + _BATCH * args.workers]
+            verdicts = pool.verify_batch([r.response for r in batch], [r.gold for r in batch])
+            judged += map(Judged, batch, verdicts)
+            tell("judging", len(judged), len(rows))
+    return judged
 
 
 def _print(judged: Sequence[Judged], source: str, args: RowsArgs) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lmgym.commands.verify_tables import MEANINGS, MOST_SHOWN
+from lmgym.verification.pool import VerifierPool
+from lmgym.verification.pool_process import COMMAND
 from lmgym.verification.reasons import Reason
-from lmgym.verification.verifier import Verdict
+from lmgym.verification.verifier import Policy, Verdict, verify
 
 RunCli = Callable[..., tuple[int, str, str]]
 Write = Callable[..., str]
@@ -19,6 +22,14 @@ Write = Callable[..., str]
 RIGHT = {"response": r"So it is \boxed{\frac{1}{2}}.", "gold": "0.5"}
 WRONG = {"response": "The answer is 7.", "gold": "8"}
 HEDGED = {"response": "The answer is 5 or 6.", "gold": "5"}
+
+BAD_MAIN = """
+import time
+from lmgym.verification.verifier import verify
+main(lambda response, *rest: time.sleep(3600) if response == "hang" else verify(response, *rest))
+"""
+HANGING = (*COMMAND[:3], COMMAND[3].replace("main()", BAD_MAIN), COMMAND[4])
+"""Starts a process that hangs where a response says so."""
 
 
 @pytest.fixture
@@ -197,6 +208,32 @@ def test_a_limit_leaves_the_rest_unread(run_cli: RunCli, write: Write) -> None:
     assert "(1 of 2)" in out
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_rows_keep_their_order_and_verdicts_over_many_batches(
+    run_cli: RunCli, write: Write, tmp_path: Path, workers: str
+) -> None:
+    rows = [{"response": f"It is {n}.", "gold": str(n - n % 2)} for n in range(1100)]
+    options = ("--workers", workers, "--tolerance", "0.01", "--out", "o.jsonl")
+    assert run_cli("verify", write(*rows), *options)[0] == 0
+    told = [row["lmgym"] for row in read(tmp_path / "o.jsonl")]
+    verdicts = [verify(row["response"], row["gold"], Policy(0.01)) for row in rows]
+    assert [(each["extracted"], each["reason"]) for each in told] == [
+        (verdict.extracted, verdict.reason) for verdict in verdicts
+    ]
+
+
+def test_a_row_that_takes_too_long_times_out_and_the_others_are_judged(
+    run_cli: RunCli, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = partial(VerifierPool, command=HANGING)
+    monkeypatch.setattr("lmgym.commands.verify.VerifierPool", pool)
+    rows = write(RIGHT, {"response": "hang", "gold": "5"}, WRONG)
+    code, out, _ = run_cli("verify", rows, "--time-limit", "2")
+    assert code == 0
+    assert {"equal_exact", "not_equal", "timeout"} <= set(out.split())
+    assert "(1 of 3)" in out
+
+
 def test_a_line_separator_in_a_response_ends_no_line(run_cli: RunCli, write: Write) -> None:
     row = '{"response": "so\u2028it is 5", "gold": "5"}'
     assert "(1 of 1)" in run_cli("verify", write(row))[1]
@@ -246,6 +283,10 @@ def test_what_is_no_text_is_told_with_its_line(run_cli: RunCli, tmp_path: Path) 
     ("words", "message"),
     [
         (("--limit", "0"), "--limit 0 is out of range"),
+        (("--workers", "0"), "--workers 0 is out of range"),
+        (("--time-limit", "0"), "--time-limit 0.0 is out of range; give seconds"),
+        (("--time-limit", "nan"), "--time-limit nan is out of range"),
+        (("--time-limit", "1e9"), "at most 86,400"),
         (("--out", "o.csv"), "does not name a .jsonl file"),
         (("--out", "rows.jsonl"), "is the file that is read; name another"),
         (("--label", "is_right"), "no column 'is_right'; it has response, gold."),
@@ -270,9 +311,9 @@ def test_a_broken_run_leaves_the_file_of_before(
 ) -> None:
     (tmp_path / "o.jsonl").write_text("before")
 
-    def interrupted(*words: Any) -> Verdict:
+    def interrupted(*words: Any) -> list[Verdict]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lmgym.commands.verify.verify", interrupted)
+    monkeypatch.setattr(VerifierPool, "verify_batch", interrupted)
     assert run_cli("verify", write(RIGHT), "--out", "o.jsonl")[0] == 130
     assert (tmp_path / "o.jsonl").read_text() == "before"
