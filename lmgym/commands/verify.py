@@ -62,9 +62,9 @@ class RowsArgs:
 def verify_answers(argv: Sequence[str]) -> int:
     """Judge a pair (0 where it is right, 1 where it is wrong), or the rows of a file (0)."""
     names, options = _split(argv)
-    shown = " ".join(names) if len(names) == 1 else ""
     groups = {"policy": PolicyArgs, "file": RowsArgs}
-    policy_args, args = parse_options(groups, options, f"verify {shown}".rstrip(), _DESCRIPTION)
+    command = f"verify {_SHOWN[len(names)]}"
+    policy_args, args = parse_options(groups, options, command, _DESCRIPTION)
     policy = Policy(**vars(policy_args))
     if len(names) == 2:
         if args != RowsArgs():
@@ -78,6 +78,8 @@ def verify_answers(argv: Sequence[str]) -> int:
     return _judge_file(names[0], args, policy)
 
 
+_SHOWN = ("(RESPONSE GOLD | FILE.jsonl)", "FILE.jsonl", "RESPONSE GOLD")
+"""Names in the help text, by how many are given."""
 _USAGE = "lmgym verify RESPONSE GOLD, or lmgym verify FILE.jsonl [--options]"
 _DESCRIPTION = (
     "Judge whether answers are worth their golds.\n\nlmgym verify RESPONSE GOLD tells what is read"

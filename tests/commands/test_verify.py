@@ -123,6 +123,20 @@ def test_bad_input_ends_with_2_and_one_sentence(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ((), "(RESPONSE GOLD | FILE.jsonl)"),
+        (("rows.jsonl",), "FILE.jsonl"),
+        (("5", "6"), "RESPONSE GOLD"),
+    ],
+)
+def test_the_help_names_what_is_judged(run_cli: RunCli, names: tuple[str, ...], shown: str) -> None:
+    code, out, err = run_cli("verify", *names, "--help")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0].startswith(f"usage: lmgym verify {shown} [-h]")
+
+
 def test_every_reason_has_a_meaning() -> None:
     assert set(MEANINGS) == set(Reason)
 
