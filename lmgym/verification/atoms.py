@@ -7,7 +7,20 @@ from fractions import Fraction
 from lmgym.verification.cursor import AND, MAX_DEPTH, OR
 from lmgym.verification.lexing import Token, UnreadableError
 from lmgym.verification.names import Names, letter
-from lmgym.verification.trees import Call, Const, Group, Node, Num, Power, Product, inverse, negated
+from lmgym.verification.trees import (
+    Call,
+    Const,
+    Group,
+    Node,
+    Num,
+    Power,
+    Product,
+    Symbol,
+    inverse,
+    negated,
+    symbols,
+    walk,
+)
 from lmgym.verification.vocabulary import ALIASES, CONSTANTS, FUNCTIONS, GREEK
 
 __all__ = ["Atoms"]
@@ -16,16 +29,19 @@ _HUNDREDTH = Num(Fraction(1, 100))
 _NO_FACTORS = frozenset(
     r"""
     pm mp cup cap in setminus approx equiv sim rangle rfloor rceil end over to implies dots degree
-    Rightarrow rightarrow % \
+    choose pmod Rightarrow rightarrow % \
     """.split()  # noqa: SIM905 - a word list
 )
 """Commands that begin no factor."""
 _WRAPPERS = frozenset(
     """
-    boxed fbox underline mathbf mathrm vec hat overline ensuremath bar boldsymbol overrightarrow
+    boxed fbox underline mathbf mathrm hat ensuremath boldsymbol
     """.split()  # noqa: SIM905 - a word list
 )
 """Commands around something that is read as if they were not there."""
+
+_BARS = frozenset(("overline", "bar", "vec", "overrightarrow", "widehat"))
+"""Commands that make other variables of letters."""
 
 
 class Atoms(Names):
@@ -113,17 +129,31 @@ class Atoms(Names):
         """A command with its arguments."""
         name = self.take().text
         if name == "frac":
-            numerator, denominator = self._part(), self._part()
+            numerator, denominator = self.part(), self.part()
             return Product((numerator, inverse(denominator)))
         if name in ("sqrt", "root", "cuberoot"):
             return self._root(name)
         if name in ("binom", "dbinom", "tbinom"):
-            return Call("binomial", (self._part(), self._part()))
+            return Call("binomial", (self.part(), self.part()))
         if name in ("lfloor", "lceil", "langle"):
             return self.delimited(name)
         if name == "begin":
             return self.matrix()
-        return self._part() if name in _WRAPPERS else self._named_command(name)
+        if name == "angle":
+            return Symbol(f"angle {' '.join(sorted(symbols(self.atom())))}")
+        if name in _BARS:
+            return self._barred(name)
+        return self.part() if name in _WRAPPERS else self._named_command(name)
+
+    def _barred(self, name: str) -> Node:
+        """A conjugate number; or what a bar or an arrow makes of letters, another variable."""
+        node = self.part()
+        inside = [inner.name for inner in walk(node) if isinstance(inner, Symbol)]
+        if name in ("overline", "bar") and not inside:
+            return Call("conj", (node,))
+        if not inside or not isinstance(node, (Symbol, Product)):
+            raise UnreadableError(f"{name!r} over an expression")
+        return Symbol(f"{name} {' '.join(inside)}")
 
     def _named_command(self, name: str) -> Node:
         """A command that names a constant, a function or a variable."""
@@ -132,11 +162,11 @@ class Atoms(Names):
         known = ALIASES.get(name, name)
         if known in FUNCTIONS:
             return self.applied(known)
-        if name in GREEK:
+        if name in GREEK or name == "unit":
             return self.subscripted(name)
         raise UnreadableError(f"the command {name!r}")
 
-    def _part(self) -> Node:
+    def part(self) -> Node:
         r"""An argument of a command: in braces, or one digit or letter, as in \frac12."""
         if self.kind() == "{":
             return self.braced()
@@ -155,5 +185,5 @@ class Atoms(Names):
             group = self.group()
             degree = group.items[0] if isinstance(group, Group) and group.items else degree
         is_command = name == "sqrt" and self.kind() != "("
-        radicand = self._part() if is_command else self.nested(self.atom)
+        radicand = self.part() if is_command else self.nested(self.atom)
         return Power(radicand, inverse(degree))

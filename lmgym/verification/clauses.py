@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from lmgym.verification.extraction import MAX_END, UNIT_BEHIND, Extracted, cleaned, extract
 from lmgym.verification.lexing import MAX_LENGTH
+from lmgym.verification.number_words import in_digits
+from lmgym.verification.spelling import spaced_digits
 
 __all__ = ["clauses"]
 
@@ -45,7 +47,7 @@ _JOINING = frozenset(("and", "or", "the", "for", "to", "is"))
 _JOINTS = ("", "+", "-", "*", "/", "^", "=", "<", ">")
 _SIGN = re.compile(r"[0-9=+*/^<>\\\[\](){}\u221a\u03c0\u221e\u2205\u211d]")
 _NUMBER = re.compile(
-    r"(?<![0-9A-Za-z_.,/^])[-+\u2212]?[$\u20ac\u00a3\u00a5\u20b9]?"
+    r"(?<![0-9A-Za-z_.,/^])[-+\u2212]?\\?[$\u20ac\u00a3\u00a5\u20b9]?"
     r"(?:[0-9][0-9,\u2009\u202f\u00a0]*(?:\.[0-9]+)?|\.[0-9]+)(?:\([0-9]+\))?"
     r"(?:[eE][-+]?[0-9]+(?![0-9A-Za-z]))?(?:\s?/\s?[0-9]+|\s[0-9]+/[0-9]+)?(?:\s?\\?%|\s?\u00b0)?"
 )
@@ -55,25 +57,84 @@ _CALCULATION = re.compile(
     r"(?:[0-9.,%$()+\-*/\u00d7\u00f7\u00b7\u2212\s]|\s[xX](?=\s))*[0-9%)]\s*$"
 )
 _VARIABLE = re.compile(r"(?:^|[^A-Za-z])[A-Za-z]\s?$|[0-9][A-Za-z]$")
-_QUALIFIERS = frozenset(
-    """
-    not isn't never minus negative less fewer greater than least most twice thrice double half below
-    above under over before after except unlike
-    """.split()  # noqa: SIM905 - a word list
+_TURNED = re.compile(
+    r"(?<![A-Za-z])(?:not|isn't|never|cannot|can't|minus|negative|less|fewer|smaller|greater|larger"
+    r"|bigger|more|than|least|most|twice|thrice|double|triple|half|third|quarter|below|above|under"
+    r"|over|outside|beyond|before|after|except|unlike|anything|square|cube|root|reciprocal|inverse"
+    r"|opposite|complement|negation|factorial|logarithm|between|sine|cosine|tangent|derivative"
+    r"|integral|multiple|divisor|different|sides)"
+    r"(?:\s(?:of|than|the|an?|to|equal|be|that|by|number|value|root|but|from))*[\s$(\\\[{]*$"
+    r"|between\s\S{1,20}\sand[\s$]*$",
+    re.IGNORECASE,
 )
-"""Before a number they make it another one, or none."""
+"""Words before a value that make it another one, or none: "the root of", "at least"."""
+_CONTINUED = re.compile(
+    r"\s?(?:(?:(?:ten|hundred|thousand|four|fif|six|seven|eigh|nin|twelf)ths|halves|thirds|quarters"
+    r"|squared|cubed|mod|modulo|except|excluding|unless|without|otherwise|choose|factorial)"
+    r"(?![A-Za-z])|together\swith|to\sthe\s(?:power|[0-9])"
+    r"|(?:plus|minus|times|over|(?:divided|multiplied)\sby|raised\sto|to"
+    r"|(?:greater|less|more|fewer|smaller|larger|bigger)\sthan)"
+    r"\s(?:[$\\(]|[0-9]|[B-HJ-Zb-z](?![A-Za-z])|pi(?![A-Za-z])))",
+    re.IGNORECASE,
+)
+"""Words behind a value that make it another one: "squared", "divided by 4"."""
+_MAX_NEAR = 120
+"""Characters before a value that are looked at."""
+_MAX_BEFORE = 10
+"""Words before a value that are looked at."""
+_SIGNED = re.compile(
+    r"((?:^|[=(,:]|\b(?:is|are|be|equals|of|or|and|to|was|by|from))\s*)(?:\\text\s?\{\s*)?"
+    r"(?:negative|minus)\s(?:\s?\})?\s?(\$?)\s?(?=[0-9.\\])",
+    re.IGNORECASE,
+)
+"""A sign in words."""
+_ALTERNATIVE = re.compile(
+    r"[0-9][^.\n]{0,40}?(?:\b(?:or|maybe|perhaps|alternatively|otherwise|else)\b|\band\s(?:then|also|again)\b)"
+    r"[^.\n0-9]{0,30}$",
+    re.IGNORECASE,
+)
+"""Before a last number: it is only one of several."""
+_TAKEN_BACK = re.compile(r"\b(?:wait|correction|scratch that|no, actually)\b", re.IGNORECASE)
+_NOT_OTHER = re.compile(r",?\s\(?not\s[^\s,.()]{1,20}\)?(?=[\s.]*$)", re.IGNORECASE)
+"""At the end: what the answer is not."""
+_DEPENDS = re.compile(
+    r"(?<!since )\b(?:otherwise|else)\b|\b(?:and|or)\s\S{1,20}\s(?:if|when|for)\b", re.IGNORECASE
+)
+"""In an announced answer: it is another one in other cases."""
+_GOES_ON = re.compile(
+    r"\s?(?!\*\*)(?:[+*/^_\u2211\u222b\u221a]|-\s?[A-Za-z0-9(\\]"
+    r"|\\(?!text|mathrm|mbox|q?quad|[%$,;:! )\]\\]))"
+)
+"""Behind a number: it is a part of something."""
+_UNREADABLE = re.compile(
+    r"\\(?!text|mathrm|mbox|q?quad|[%$,;:! ()\[\]\\])|[\u2211\u222b\u220f\u221c\u2260^_]"
+)
+"""Mathematics that could not be read."""
+_EQUATED = re.compile(
+    r"(?:(?:half|twice|double|square|third|quarter)\s(?:of\s)?[A-Za-z]|[0-9][A-Za-z]|[A-Za-z]\s?\^\s?\{?[0-9]+\}?|[A-Za-z][\u00b2\u00b3]|[-+*/]\s?[0-9A-Za-z]+)\s"
+    r"(?:is|are|equals?)\s?$",
+    re.IGNORECASE,
+)
+"""Before a number: what it is the value of is an expression, as in 2x is 5."""
 _QUALIFIED = re.compile(
     r"\s?(?:or (?:more|less|fewer|so|higher|lower)|is (?:wrong|incorrect|not)|isn't|\\pmod|\\bmod"
-    r"|mod(?![a-z])|\+(?:\s|$)|\|)",
+    r"|mod(?![a-z])|\+(?:\s|$)|\||[0-9])",
     re.IGNORECASE,
 )
 _HEDGE = re.compile(
     r"[,;(\s-]+(?:or(?:\s(?:maybe|possibly|perhaps|else|even))?|maybe|possibly|perhaps|alternatively"
+    r"|and\s(?:also|then|again|possibly|maybe)"
     r"|but (?:it )?(?:might|may|could)(?: also)? be|as well as|else)\s\(?"
-    r"([-$\\(]*[0-9][^\s,;)]*|\([^()]*\)|no solutions?)",
+    r"([-\u2212$\\(]*[0-9][^\s,;)]*|\([^()]*\)|no solutions?)",
     re.IGNORECASE,
 )
 """An answer that is followed by another one."""
+_ABOUT = re.compile(
+    r",?\s\(?(?:which is|that is|or)?\s?(?:about|approximately|roughly|around)"
+    r"\s\$?[0-9][0-9.,]{0,20}\$?\)?\.?$"
+)
+"""A rounded value at the end, behind an exact one."""
+_EXACT = re.compile(r"\\(?:sqrt|pi|frac)|[\u221a\u03c0/^]|sqrt|(?<![a-z])pi(?![a-z])")
 _SPACES = re.compile(r"[ \t\r\n]+")
 _SENTENCE = re.compile(
     r"[.!?;]\s|:\s|\s(?:->|=>|\u2192|\u21d2|\\to|\\Rightarrow)\s|\u2014|\s-\s(?=[A-Za-z])"
@@ -87,6 +148,9 @@ def clauses(found: Extracted) -> Iterator[str]:
         >>> list(clauses(extract("The answer is 4, as it is even.")))[:2]
         ['4, as it is even', '4']
     """
+    text = _SIGNED.sub(r"\1\2-", spaced_digits(found.text))
+    if text != found.text:
+        found = Extracted(text, found.method)
     whole = cleaned(found.text)
     if len(whole) <= MAX_LENGTH:
         yield whole
@@ -105,6 +169,10 @@ def _inside(found: Extracted) -> Iterator[str]:
     inner = extract(plain) if plain != found.text or found.method == "tag" else None
     if inner is not None and inner.method in ("marker", "box"):
         yield from clauses(inner)
+    numbers = list(_NUMBER.finditer(plain)) if plain != found.text else []
+    is_told = len(numbers) == 1 and _PROSE.search(plain[: numbers[0].start()])
+    if is_told and not (_UNREADABLE.search(plain) or _is_qualified(plain, numbers[0])):
+        yield cleaned(plain[numbers[0].start() :])  # the only number, behind words
 
 
 def _announced(clause: str) -> Iterator[str]:
@@ -113,17 +181,27 @@ def _announced(clause: str) -> Iterator[str]:
     if hedge:  # both, so that they are seen to be two
         yield cleaned(f"{clause[: hedge.start()].strip(' ,;(')} or {hedge[1]}")
         return
+    if _DEPENDS.search(clause) or _TAKEN_BACK.search(clause):
+        return
+    clause = _NOT_OTHER.sub("", clause)
     cut = _BECAUSE.search(clause)
     short = cleaned(clause[: cut.start()]) if cut else cleaned(clause)
     yield short
     maths = _maths(clause)
     if maths:
-        yield cleaned(maths[0])
+        start = clause.index(maths[0])
+        behind = clause[start + len(maths[0]) :].lstrip("$\\)] ")
+        if not (_is_turned(clause[:start]) or _CONTINUED.match(behind)):
+            yield cleaned(maths[0])
         return
     yield from _beginnings(short)
     yield from _ends(short)
     number = _NUMBER.search(clause)
-    is_part = number is not None and _is_a_part(clause, number.start())
+    is_part = number is not None and (
+        _is_a_part(clause, number.start())
+        or ("," in number[0] and clause[number.start() - 1 : number.start()] in ("(", "["))
+        or _UNREADABLE.search(clause[: number.end() + _MAX_AROUND])
+    )
     if number and not is_part and not _is_qualified(clause, number):
         yield cleaned(clause[number.start() :].partition(". ")[0])
         yield number[0].strip()
@@ -131,6 +209,8 @@ def _announced(clause: str) -> Iterator[str]:
 
 def _of_the_end(text: str) -> Iterator[str]:
     """Readings of a response that announces nothing: the mathematics that it ends with."""
+    text = _NOT_OTHER.sub("", text.rstrip()) if "not" in text[-_MAX_AROUND:] else text
+    text = _ABOUT.sub("", text.rstrip()) if _EXACT.search(text[-_MAX_CLAUSE:]) else text
     line = text.rstrip().rpartition("\n")[2]
     if line != text.strip():
         yield cleaned(line[-_MAX_CLAUSE:])
@@ -143,15 +223,27 @@ def _of_the_end(text: str) -> Iterator[str]:
         yield from _ends(cleaned(pieces[-1]))
     maths = list(_MATHS.finditer(text))
     if maths and not _NUMBER.search(text, maths[-1].end()):
-        yield from _formula(maths[-1])
+        if not _is_turned(text[: maths[-1].start()]):
+            yield from _formula(maths[-1])
         return
     numbers = list(_NUMBER.finditer(text))
-    if numbers and not (
+    if not numbers:
+        yield from _told(last)
+    elif not (
         _is_a_part(text, numbers[-1].start())
+        or _ALTERNATIVE.search(text[: numbers[-1].start()][-_MAX_NEAR:])
         or _is_closed_behind(text, numbers[-1].end())
         or _is_qualified(text, numbers[-1])
     ):
         yield numbers[-1][0].strip()
+
+
+def _told(line: str) -> Iterator[str]:
+    """The number that a line without one in digits tells in words, where it is one."""
+    told = in_digits(line)
+    numbers = list(_NUMBER.finditer(told))
+    if len(numbers) == 1 and not _is_qualified(told, numbers[0]):
+        yield numbers[0][0].strip()
 
 
 def _formula(maths: re.Match[str]) -> Iterator[str]:
@@ -170,13 +262,31 @@ def _ends(text: str) -> Iterator[str]:
         following = words[place + 1] if place + 1 < len(words) else ""
         if not _may_begin(word, words[place - 1] if place else "", following):
             continue
+        before = " ".join(words[max(0, place - _MAX_BEFORE) : place]) + " "
         if place and words[place - 1][-1:].isdigit() and word[:1].isdigit():
             return
-        if _QUALIFIERS & {before.lower().strip(",") for before in words[max(0, place - 2) : place]}:
+        if place and (_is_turned(before) or _ALTERNATIVE.search(before[-_MAX_NEAR:])):
             return
+        if place and _is_operator(words[place - 1]):
+            continue
         rest = cleaned(" ".join(words[place:]))
         if _SIGN.search(rest) or (place and words[place - 1].lower() in _COPULAS):
             yield rest
+
+
+def _is_operator(word: str) -> bool:
+    """Whether what stands behind a word belongs to it: a sign other than =, or a command."""
+    return (
+        word[-1:] in _OPERATORS
+        or word.startswith("\\")
+        or word in ("\u2260", "\u2265", "\u2264", "-")
+    )
+
+
+def _is_turned(before: str) -> bool:
+    """Whether the words before a value make it another one, as in "the root of" and "2x is"."""
+    near = before[-_MAX_NEAR:]
+    return bool(_EQUATED.search(near) or _TURNED.search(near))
 
 
 def _may_begin(word: str, before: str, following: str) -> bool:
@@ -209,15 +319,19 @@ def _beginnings(text: str) -> Iterator[str]:
     if words and not _WORD.fullmatch(words[0]):
         for place in range(len(words) - 1, 0, -1):
             rest = " ".join(words[place:])
-            if not (_QUALIFIED.match(f" {rest}") or _NUMBER.match(rest)):
+            if not (_CONTINUED.match(rest) or _QUALIFIED.match(f" {rest}") or _NUMBER.match(rest)):
                 yield cleaned(" ".join(words[:place]))
 
 
 def _is_qualified(text: str, number: re.Match[str]) -> bool:
     """Whether words around a number make it another one, as in "less than 5" and "5 or more"."""
-    before = text[max(0, number.start() - 30) : number.start()].lower().split()[-2:]
-    is_turned = bool(_QUALIFIERS & {word.strip(",") for word in before}) or before[-1:] == ["|"]
-    return is_turned or _QUALIFIED.match(text, number.end()) is not None
+    before = text[max(0, number.start() - 2 * _MAX_AROUND) : number.start()]
+    return (
+        _is_turned(before)
+        or before.rstrip()[-1:] == "|"
+        or _CONTINUED.match(text, number.end()) is not None
+        or _QUALIFIED.match(text, number.end()) is not None
+    )
 
 
 def _maths(text: str) -> list[str]:
@@ -240,9 +354,10 @@ def _without_delimiters(line: str) -> str:
 def _is_a_part(text: str, place: int) -> bool:
     """Whether a number belongs to mathematics that could not be read as a whole."""
     before = text[max(0, place - _MAX_AROUND) : place].rstrip()
-    return before[-1:] in _OPERATORS and before[-2:] != "**"
+    return before[-2:] != "**" and _is_operator(before.rpartition(" ")[2])
 
 
 def _is_closed_behind(text: str, place: int) -> bool:
-    """Whether a brace closes behind a number, as that of a fraction that could not be read."""
-    return text[place : place + _MAX_AROUND].lstrip()[:1] == "}"
+    """Whether a brace closes or an operation goes on behind a number: it could not be read."""
+    is_closed = text[place : place + _MAX_AROUND].lstrip()[:1] == "}"
+    return is_closed or _GOES_ON.match(text, place) is not None

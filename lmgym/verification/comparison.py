@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from lmgym.verification.branches import branched
-from lmgym.verification.expressions import compare_expressions, ratio
-from lmgym.verification.matrices import worked_out
+from lmgym.verification.expressions import are_about_equal, compare_expressions, ratio
+from lmgym.verification.families import are_same_families, parameters
+from lmgym.verification.labels import is_label, name_of
+from lmgym.verification.matrices import along_axes, worked_out
 from lmgym.verification.realsets import is_set_of_reals, real_set
 from lmgym.verification.reasons import Reason
 from lmgym.verification.trees import (
@@ -21,13 +23,12 @@ from lmgym.verification.trees import (
     Group,
     Matrix,
     Node,
-    Num,
-    Power,
     Product,
     Relation,
     Several,
     Sum,
     Symbol,
+    mapped,
     negated,
     symbols,
     walk,
@@ -36,12 +37,8 @@ from lmgym.verification.values import exact
 
 __all__ = ["compare"]
 
-_OF_ANGLES = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
 _MAX_ITEMS = 64
 """Of a set whose items are compared one by one."""
-_FUNCTIONS = frozenset("fghFGHPpQq")
-"""Letters that name a function where a variable or a number stands behind them."""
-_MINUS_ONE = Num(Fraction(-1))
 
 
 def compare(answer: Node, gold: Node) -> Reason:
@@ -56,7 +53,20 @@ def compare(answer: Node, gold: Node) -> Reason:
     """
     if answer == gold:
         return Reason.EQUAL
+    if isinstance(gold, Relation) and gold.signs[-1] == "~":
+        gold = _unrounded(gold)
+    if isinstance(answer, Relation) and answer.signs[-1] == "~":
+        return _compare_rounded(answer, gold)
     answer, gold = worked_out(branched(answer)), worked_out(branched(gold))
+    if isinstance(gold, (Group, Matrix)) or isinstance(answer, (Group, Matrix)):
+        answer, gold = _of_axes(answer, gold), _of_axes(gold, answer)
+    return _compare_kinds(answer, gold)
+
+
+def _compare_kinds(answer: Node, gold: Node) -> Reason:
+    """As the kind of the gold asks for."""
+    if isinstance(gold, Several) and parameters(gold.items):
+        return _compare_families(answer, gold)
     if is_set_of_reals(gold) or (is_set_of_reals(answer) and _may_be_set(gold)):
         return _compare_sets(answer, gold)
     if isinstance(gold, Relation):
@@ -65,6 +75,8 @@ def compare(answer: Node, gold: Node) -> Reason:
         return _compare_solutions(answer, gold)
     if isinstance(gold, (Group, Matrix)):
         return _compare_vectors(answer, gold)
+    if isinstance(gold, Call) and gold.name in _OF_CALLS:
+        return _OF_CALLS[gold.name](_right_side(answer), gold)
     return _compare_value(answer, gold)
 
 
@@ -79,6 +91,35 @@ def _are_worth(answers: Iterable[Node], golds: Iterable[Node]) -> bool:
 
 def _is_finite_set(node: Node) -> bool:
     return isinstance(node, Group) and node.opening == "{"
+
+
+def _unrounded(node: Relation) -> Node:
+    """What stands before the sign of being about equal; x ~ 3 is read as x = 3."""
+    if len(node.sides) == 2 and name_of(node.sides[0]) is not None:
+        return Relation(node.sides, ("=",))
+    return Relation(node.sides[:-1], node.signs[:-1]) if node.signs[1:] else node.sides[0]
+
+
+def _compare_rounded(answer: Relation, gold: Node) -> Reason:
+    """The value, or the rounded one behind it, where that is about the same."""
+    before = _unrounded(answer)
+    if isinstance(before, Relation) and len(before.sides) == len(answer.sides):
+        return compare(before, gold)
+    value = before.sides[-1] if isinstance(before, Relation) else before
+    if not are_about_equal(value, answer.sides[-1]):
+        return Reason.NOT_EQUAL
+    reason = compare(before, gold)
+    return reason if reason.is_correct else compare(answer.sides[-1], gold)
+
+
+def _of_axes(node: Node, other: Node) -> Node:
+    """A vector told by the unit vectors along the axes, as one in angle brackets."""
+    size = 0
+    if isinstance(other, Group):
+        size = len(other.items)
+    elif isinstance(other, Matrix):
+        size = max(len(other.rows), len(other.rows[0]))
+    return along_axes(_right_side(node), size) or node
 
 
 # Sets of reals
@@ -108,10 +149,13 @@ def _solved(node: Node) -> tuple[str, Node] | None:
     """Name and value of a relation such as x = 5, f(x) = 2x or x = 10/2 = 5."""
     if not isinstance(node, Relation) or not {"=", "in"}.issuperset(node.signs):
         return None
-    name, value = _name_of(node.sides[0]), node.sides[-1]
+    name, value = name_of(node.sides[0]), node.sides[-1]
     if name is None:
         return _solved_backwards(node)
-    if name in symbols(value) or not all(_is_worth(side, value) for side in node.sides[1:-1]):
+    is_circular = any(isinstance(n, Call) and n.name == name for n in walk(value))
+    if is_circular or name in symbols(value):
+        return None
+    if not all(_is_worth(side, value) for side in node.sides[1:-1]):
         return None
     return name, value
 
@@ -120,24 +164,21 @@ def _solved_backwards(node: Relation) -> tuple[str, Node] | None:
     """Name and value of 5 = x, where the value is a rational number."""
     if node.signs != ("=",):
         return None
-    value, name = node.sides[0], _name_of(node.sides[1])
+    value, name = node.sides[0], name_of(node.sides[1])
     is_number = name is not None and name not in symbols(value) and exact(value) is not None
     return (name, value) if name is not None and is_number else None
 
 
-def _name_of(node: Node) -> str | None:
-    """The name that a left side is: a variable, a point of variables, or a function of one."""
-    if isinstance(node, Symbol):
-        return node.name
-    if isinstance(node, Group):
-        names = [item.name for item in node.items if isinstance(item, Symbol)]
-        return ",".join(names) if len(names) == len(node.items) else None
-    if isinstance(node, Product) and len(node.factors) == 2:
-        function, argument = node.factors
-        is_applied = isinstance(argument, (Symbol, Num))
-        if is_applied and isinstance(function, Symbol) and function.name[0] in _FUNCTIONS:
-            return f"{function.name}()"
-    return None
+def _with_argument(answer: Relation, gold: Relation) -> Relation:
+    """f(t) = 2t as f(x) = 2x, where the gold says f(x)."""
+    ours, theirs = answer.sides[0], gold.sides[0]
+    if not isinstance(ours, Call) or not isinstance(theirs, Call) or ours.name != theirs.name:
+        return answer
+    old, new = ours.args[0], theirs.args[0]
+    if not (isinstance(old, Symbol) and isinstance(new, Symbol)) or new.name in symbols(answer):
+        return answer
+    sides = (mapped(side, lambda node: new if node == old else node) for side in answer.sides)
+    return Relation(tuple(sides), answer.signs)
 
 
 def _compare_to_relation(answer: Node, gold: Relation) -> Reason:
@@ -147,7 +188,7 @@ def _compare_to_relation(answer: Node, gold: Relation) -> Reason:
     if solved is None:
         return _compare_relations(answer, gold)
     name, value = solved
-    own = _solved(answer)
+    own = _solved(_with_argument(answer, gold))
     if own is None:
         return _compare_relations(answer, gold) if symbols(value) else Reason.UNSOLVED
     is_named_alike = own[0] == name or (name.endswith("()") and own[0] == "y")
@@ -180,7 +221,13 @@ def _one_sided(node: Relation) -> tuple[Node, str] | None:
 
 def _items(node: Node) -> list[Node]:
     """The solutions that a list or set holds, one by one."""
-    if isinstance(node, Several) or (isinstance(node, Group) and node.opening == "{"):
+    if _is_finite_set(node) and isinstance(node, Group):
+        return [
+            each
+            for item in node.items
+            for each in ([item] if _is_finite_set(item) else _items(item))
+        ]
+    if isinstance(node, Several):
         return [inner for item in node.items for inner in _items(item)]
     if isinstance(node, Relation) and node.signs in (("=",), ("in",)):
         solved = _solved(node)
@@ -193,17 +240,47 @@ def _compare_solutions(answer: Node, gold: Node) -> Reason:
     answers, golds = _items(answer), _items(gold)
     if max(len(answers), len(golds)) > _MAX_ITEMS:
         return Reason.EQUAL if answers == golds else Reason.TOO_BIG
+    if _names(answers) != _names(golds) and "" not in (_names(answers), _names(golds)):
+        return Reason.NOT_EQUAL
     ours, theirs = _assigned(answers), _assigned(golds)
-    if ours is not None and theirs is None and len({name.partition("_")[0] for name in ours}) > 1:
-        in_order = [ours[name] for name in sorted(ours)]
-        is_same = len(in_order) == len(golds) and _are_worth(in_order, golds)
-    elif ours is not None and theirs is not None:
+    if ours is not None and theirs is not None:
         is_same = ours.keys() == theirs.keys() and all(_is_worth(ours[k], theirs[k]) for k in ours)
+    elif ours is not None and len({name.partition("_")[0] for name in ours}) > 1:
+        is_same = _are_in_order([ours[name] for name in sorted(ours)], golds)
+    elif theirs is not None and len({name.partition("_")[0] for name in theirs}) > 1:
+        is_same = not _names(answers) and _are_in_order(
+            answers[0].items if isinstance(answers[0], Group) and len(answers) == 1 else answers,
+            [theirs[name] for name in sorted(theirs)],
+        )
     elif isinstance(answer, Group) and answer.opening != "{" and isinstance(gold, Several):
-        is_same = len(answer.items) == len(golds) and _are_worth(answer.items, golds)
+        is_same = _are_in_order(answer.items, golds)
+    elif _is_logical(answer, gold):
+        is_same = False
     else:
         is_same = _are_permuted(_distinct(answers), _distinct(golds))
     return Reason.EQUAL_SET if is_same else Reason.NOT_EQUAL
+
+
+def _are_in_order(answers: Sequence[Node], golds: Sequence[Node]) -> bool:
+    return len(answers) == len(golds) and _are_worth(answers, golds)
+
+
+def _names(items: Sequence[Node]) -> str:
+    """The one variable that all items give a value; empty where there is none."""
+    solved = [_solved(item) for item in items]
+    names = {"" if each is None else each[0] for each in solved}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _is_logical(answer: Node, gold: Node) -> bool:
+    """Whether names are joined by different words: p and q is not p or q, nor A cup B A cap B."""
+    if not isinstance(answer, Several) or not isinstance(gold, Several):
+        return False
+    joints = {answer.joint, gold.joint}
+    are_names = all(isinstance(item, Symbol) for item in (*answer.items, *gold.items))
+    return len(joints) > 1 and (
+        not joints.isdisjoint(("cup", "cap")) or (are_names and "," not in joints)
+    )
 
 
 def _assigned(items: Sequence[Node]) -> dict[str, Node] | None:
@@ -241,6 +318,74 @@ def _are_permuted(answers: Sequence[Node], golds: Sequence[Node]) -> bool:
     return True
 
 
+# Families of solutions, and values that depend on conditions
+
+
+def _compare_families(answer: Node, gold: Several) -> Reason:
+    """The values of all whole numbers; that they are whole the answer need not say."""
+    ours, theirs = _by_parameter(answer), _by_parameter(gold)
+    if ours is None or theirs is None or len({ours[0], theirs[0]} - {""}) > 1:
+        return Reason.NOT_EQUAL
+    return Reason.EQUAL_SET if are_same_families(ours[1], theirs[1]) else Reason.NOT_EQUAL
+
+
+def _by_parameter(node: Node) -> tuple[str, list[Node]] | None:
+    """The variable that is solved for, and its values; None where there are several."""
+    items = [item for item in _items(node) if not parameters([item])]
+    solved = [_solved(item) for item in items]
+    names = {"" if each is None else each[0] for each in solved}
+    if len(names) != 1:
+        return None
+    values = zip(items, solved, strict=True)
+    return names.pop(), [item if each is None else each[1] for item, each in values]
+
+
+def _compare_cases(answer: Node, gold: Call) -> Reason:
+    """Values with their conditions, in any order; or an expression for all of them."""
+    if not isinstance(answer, Call) or answer.name != "cases":
+        return _compare_value(answer, gold)
+    golds = list(_pairs(gold))
+    for pair in _pairs(answer):
+        place = next((k for k, own in enumerate(golds) if _are_worth(pair, own)), None)
+        if place is None:
+            return Reason.NOT_EQUAL
+        golds.pop(place)
+    return Reason.NOT_EQUAL if golds else Reason.EQUAL
+
+
+def _compare_residues(answer: Node, gold: Call) -> Reason:
+    """Numbers that are the same modulo one number."""
+    if not isinstance(answer, Call) or answer.name != "residue":
+        return compare(answer, gold.args[0])
+    ours, theirs = (tuple(map(exact, call.args)) for call in (answer, gold))
+    if None in ours or None in theirs or ours[1] != theirs[1] or not theirs[1]:
+        return Reason.EQUAL if _are_worth(answer.args, gold.args) else Reason.NOT_EQUAL
+    is_same = (Fraction(ours[0] or 0) - Fraction(theirs[0] or 0)) % theirs[1] == 0
+    return Reason.EQUAL_EXACT if is_same else Reason.NOT_EQUAL
+
+
+def _compare_proportions(answer: Node, gold: Call) -> Reason:
+    """Parts that are the same up to one factor."""
+    is_alike = isinstance(answer, Call) and answer.name == "proportion"
+    if not is_alike or not isinstance(answer, Call) or len(answer.args) != len(gold.args):
+        return Reason.NOT_EQUAL
+    pairs = list(zip(answer.args, gold.args, strict=True))
+    ours, theirs = pairs[0]
+    is_same = all(_is_worth(Product((a, theirs)), Product((g, ours))) for a, g in pairs[1:])
+    return Reason.EQUAL_EXACT if is_same else Reason.NOT_EQUAL
+
+
+_OF_CALLS = {
+    "cases": _compare_cases,
+    "residue": _compare_residues,
+    "proportion": _compare_proportions,
+}
+
+
+def _pairs(cases: Call) -> Iterable[tuple[Node, Node]]:
+    return zip(cases.args[::2], cases.args[1::2], strict=True)
+
+
 # Points, vectors, matrices
 
 
@@ -257,11 +402,15 @@ def _compare_vectors(answer: Node, gold: Group | Matrix) -> Reason:
 
 
 def _right_side(answer: Node) -> Node:
-    """What an answer says of the point or vector that its left side only names."""
+    """What an answer says of the point or vector that its left side or a letter only names."""
+    if isinstance(answer, Product) and len(answer.factors) == 2:
+        name, point = answer.factors
+        if isinstance(name, Symbol) and isinstance(point, Group) and point.opening == "(":
+            return point
     solved = _solved(answer)
     if solved is not None:
         return solved[1]
-    if isinstance(answer, Relation) and set(answer.signs) == {"="} and _is_label(answer.sides[0]):
+    if isinstance(answer, Relation) and set(answer.signs) == {"="} and is_label(answer.sides[0]):
         return answer.sides[-1]
     return answer
 
@@ -308,7 +457,11 @@ def _compare_value(answer: Node, gold: Node) -> Reason:
         values = _distinct(items) if len(items) <= _MAX_ITEMS else items
         return compare(values[0], gold) if len(values) == 1 else Reason.HEDGED
     if isinstance(answer, Several) or (isinstance(answer, Group) and answer.opening != "["):
-        return Reason.HEDGED
+        forms = _distinct(answer.items[:_MAX_ITEMS]) if _is_or(answer) else []
+        if len(forms) == 1:
+            return compare(forms[0], gold)
+        end = _end_of_derivation(answer)
+        return Reason.HEDGED if end is None else compare(end, gold)
     if isinstance(answer, (Matrix, Group)):
         vector = _vector(answer)
         if vector is None or len(vector[1]) != 1:
@@ -317,34 +470,38 @@ def _compare_value(answer: Node, gold: Node) -> Reason:
     return compare_expressions(answer, gold)
 
 
+def _is_or(node: Node) -> bool:
+    return isinstance(node, Several) and node.joint == "or"
+
+
+def _end_of_derivation(answer: Node) -> Node | None:
+    """The value that the last of some equations gives their variable, and that solves them all."""
+    if not isinstance(answer, Several):
+        return None
+    solved = _solved(answer.items[-1])
+    if solved is None:
+        return None
+    name, value = solved
+
+    def put(node: Node) -> Node:
+        return value if node == Symbol(name) else node
+
+    for item in answer.items[:-1]:
+        if not isinstance(item, Relation) or set(item.signs) != {"="} or symbols(item) != {name}:
+            return None
+        left, *others = (mapped(side, put) for side in item.sides)
+        if not all(_is_worth(left, other) for other in others):
+            return None
+    return value
+
+
 def _last_of_identity(answer: Relation, gold: Node) -> Reason:
     """5 + 7 = 12 says 12, where it is true, and tan x = 3/4 says 3/4; 2x = 10 says nothing."""
     value = answer.sides[-1]
     if set(answer.signs) != {"="} or symbols(value):
         return Reason.UNSOLVED
-    if symbols(answer.sides[0]) and not _is_label(answer.sides[0]):
+    if symbols(answer.sides[0]) and not is_label(answer.sides[0]):
         return Reason.UNSOLVED
     if any(not symbols(side) and not _is_worth(side, value) for side in answer.sides[:-1]):
         return Reason.NOT_EQUAL
     return compare(value, gold)
-
-
-def _is_label(node: Node) -> bool:
-    """Whether a side only names what is asked for: variables, functions of them, quotients."""
-    inside = list(walk(node))
-    names = [inner.name for inner in inside if isinstance(inner, Symbol)]
-    powers = [inner for inner in inside if isinstance(inner, Power)]
-    numbers = [inner for inner in inside if isinstance(inner, Num)]
-    n_inverse = sum(power.exponent == _MINUS_ONE for power in powers)
-    return (
-        len(set(names)) == len(names)
-        and numbers == [_MINUS_ONE] * n_inverse
-        and all(map(_is_label_power, powers))
-        and all(inner.name in _OF_ANGLES for inner in inside if isinstance(inner, Call))
-    )
-
-
-def _is_label_power(node: Power) -> bool:
-    """Whether a power is a quotient, or the transpose of a matrix."""
-    is_transpose = isinstance(node.exponent, Symbol) and node.exponent.name == "T"
-    return node.exponent == _MINUS_ONE or is_transpose

@@ -119,5 +119,9 @@ class Cursor(ABC):
         """A number, a name, a command, or something in brackets."""
 
     @abstractmethod
+    def part(self) -> Node:
+        """An argument of a command."""
+
+    @abstractmethod
     def behind(self, node: Node) -> Node:
         """A node with the factorials, percent signs and degrees behind it."""

@@ -26,13 +26,25 @@ from lmgym.verification.trees import (
     Relation,
     Several,
     Sum,
+    Symbol,
+    children,
     mapped,
     symbols,
     walk,
 )
-from lmgym.verification.values import NotANumberError, context, exact, is_close, numeric, residue
+from lmgym.verification.values import (
+    NotANumberError,
+    context,
+    exact,
+    is_close,
+    is_near,
+    more_digits,
+    numeric,
+    residue,
+    tolerance,
+)
 
-__all__ = ["compare_expressions", "ratio"]
+__all__ = ["are_about_equal", "compare_expressions", "ratio"]
 
 _RANGES = (
     (Fraction(1, 10), Fraction(4, 5)),
@@ -44,13 +56,25 @@ _RANGES = (
     (Fraction(1000), Fraction(1000)),
     (Fraction(-2000), Fraction(1000)),
 )
-_BENDING = frozenset(("abs", "floor", "ceil", "max", "min", "sgn"))
+_BEYOND = ((Fraction(2), Fraction(1)), (Fraction(-2), Fraction(-1)))
+"""Where coordinates are drawn from in units of the largest number of an expression."""
+_FAR = Fraction(10) ** 30
+_BENDING = frozenset(("abs", "cases", "floor", "ceil", "max", "min", "sgn"))
 _N_NEAR = 6
 """Points near 0; at the others an expression may be too big."""
 """Where the coordinates of each point are drawn from: a start, and a width to its right."""
+_LARGEST_WHOLE = 24
+"""Of a variable that is whole."""
 _NEEDED = 3
 """Points at which both expressions must have values; all but one where the values are real."""
-_PRIMES = ((1 << 61) - 1, (1 << 89) - 1, (1 << 107) - 1)
+_STEEP, _LONG = 40, 10**20
+"""Exponents and arguments, and other numbers, from which on a value may vanish beside others."""
+_N_MODULO = 2
+"""Points at which rational functions are compared."""
+_ROUNDED = 0.05
+"""Relative error of what is said to be about equal."""
+_PRIMES = (2364435959070974357, 867332234130483127845800671, 166321870515811189415978459714111)
+"""None of a form that a power of a small number is 1 modulo it."""
 
 
 def compare_expressions(answer: Node, gold: Node) -> Reason:
@@ -59,6 +83,7 @@ def compare_expressions(answer: Node, gold: Node) -> Reason:
     Raises:
         UnreadableError: where a value on the way is too big to be computed.
     """
+    answer = _with_constants(answer, gold)
     names = symbols(answer) | symbols(gold)
     try:
         if not names:
@@ -72,12 +97,29 @@ def compare_expressions(answer: Node, gold: Node) -> Reason:
         raise
 
 
+def _with_constants(answer: Node, gold: Node) -> Node:
+    """The answer with c and c_1 as the gold's C and C_1, where it has none of these."""
+    ours, theirs = symbols(answer), symbols(gold)
+    new = {name for name in theirs - ours if name.partition("_")[0] == "C"}
+    old = {name.lower(): name for name in new if name.lower() in ours - theirs}
+    if not old:
+        return answer
+
+    def renamed(node: Node) -> Node:
+        return Symbol(old[node.name]) if isinstance(node, Symbol) and node.name in old else node
+
+    return mapped(answer, renamed)
+
+
 def _compare_numbers(answer: Node, gold: Node) -> Reason:
     try:
         is_equal = _is_exactly(answer, gold)
-        if is_equal is not None:
+        if is_equal or (is_equal is not None and not tolerance()):
             return Reason.EQUAL_EXACT if is_equal else Reason.NOT_EQUAL
-        is_equal = is_close(numeric(answer, {}), numeric(gold, {}))
+        is_equal = is_near(numeric(answer, {}), numeric(gold, {}))
+        if is_equal and not tolerance() and (_may_vanish(answer) or _may_vanish(gold)):
+            with more_digits():
+                is_equal = is_close(numeric(answer, {}), numeric(gold, {}))
     except NotANumberError:
         return Reason.EQUAL if _infinity(answer) == _infinity(gold) != 0 else Reason.NOT_EQUAL
     return Reason.EQUAL_DIGITS if is_equal else Reason.NOT_EQUAL
@@ -88,10 +130,47 @@ def _is_exactly(answer: Node, gold: Node) -> bool | None:
     ours, theirs = exact(answer), exact(gold)
     if ours is not None and theirs is not None:
         return ours == theirs
-    found = [(residue(answer, prime), residue(gold, prime)) for prime in _PRIMES]
-    if any(a is None or b is None for a, b in found):
+    if _is_irrational(answer) or _is_irrational(gold):
         return None
-    return all(a == b for a, b in found)
+    for prime in _PRIMES:
+        a, b = residue(answer, prime), residue(gold, prime)
+        if a is None or b is None:
+            return None
+        if a != b:
+            return False
+    return True
+
+
+def _may_vanish(node: Node) -> bool:
+    """Whether something in a tree may be too small to be seen beside the rest of it."""
+    for inner in walk(node):
+        if isinstance(inner, Num) and not _is_below(inner.value, _LONG):
+            return True
+        steep = (inner.exponent,) if isinstance(inner, Power) else children(inner)
+        if isinstance(inner, (Power, Call)) and any(
+            isinstance(n, Num) and not _is_below(n.value, _STEEP)
+            for part in steep
+            for n in walk(part)
+        ):
+            return True
+    return False
+
+
+def _is_below(value: Fraction, bound: int) -> bool:
+    return abs(value.numerator) < bound and value.denominator < bound
+
+
+def _is_irrational(node: Node) -> bool:
+    """Whether a tree holds what is no rational number, or a power that need not be one."""
+    return any(
+        isinstance(inner, Const)
+        or (
+            isinstance(inner, Power)
+            and isinstance(inner.exponent, Num)
+            and inner.exponent.value.denominator > 1
+        )
+        for inner in walk(node)
+    )
 
 
 def _in_order(node: Node) -> Node:
@@ -118,18 +197,47 @@ def _infinity(node: Node) -> int:
 
 def _agree(answer: Node, gold: Node, names: frozenset[str]) -> bool:
     """Whether two expressions agree wherever both are real, or everywhere where that is nowhere."""
+    is_equal = _agree_modulo(answer, gold, names)
+    if is_equal is not None and (is_equal or not tolerance()):
+        return is_equal
     mp = context()
     n_real, complex_pairs = 0, []
     for a, b in _values(answer, gold, names):
         if mp.im(a) != 0 or mp.im(b) != 0:
+            if mp.im(a) == 0 or mp.im(b) == 0:
+                return False
             complex_pairs.append((a, b))
-        elif is_close(a, b):
+        elif is_near(a, b):
             n_real += 1
         else:
             return False
     if n_real >= _NEEDED - 1:
         return True
-    return len(complex_pairs) >= _NEEDED and all(is_close(a, b) for a, b in complex_pairs)
+    return len(complex_pairs) >= _NEEDED and all(is_near(a, b) for a, b in complex_pairs)
+
+
+def _agree_modulo(answer: Node, gold: Node, names: frozenset[str]) -> bool | None:
+    """Whether two rational functions agree at points modulo primes; None where one is none."""
+    for index, prime in enumerate(_PRIMES[:_N_MODULO]):
+        at = {name: _whole_coordinate(name, index) for name in names}
+        a = residue(answer, prime, at)
+        b = None if a is None else residue(gold, prime, at)
+        if a is None or b is None:
+            return None
+        if a != b:
+            return False
+    return True
+
+
+def are_about_equal(value: Node, rounded: Node) -> bool:
+    """Whether a number may be the rounded value of another."""
+    if symbols(value) | symbols(rounded):
+        return False
+    try:
+        a, b = numeric(value, {}), numeric(rounded, {})
+    except NotANumberError:
+        return False
+    return bool(abs(a - b) <= abs(a) * _ROUNDED)
 
 
 def ratio(first: Node, second: Node) -> Any | None:
@@ -140,15 +248,35 @@ def ratio(first: Node, second: Node) -> Any | None:
     """
     if symbols(first) != symbols(second):
         return None
+    is_constant = _is_constant_ratio(first, second)
+    if is_constant is False:
+        return None
     found: list[Any] = []
     for a, b in _values(first, second, symbols(first)):
         if b == 0 or a == 0:
             return None
         found.append(a / b)
-    if len(found) < _NEEDED or not all(is_close(found[0], other) for other in found[1:]):
+        if is_constant:
+            break
+    if len(found) < (1 if is_constant else _NEEDED) or not all(
+        is_close(found[0], other) for other in found[1:]
+    ):
         return None
     real = context().re(found[0])
     return real if is_close(real, found[0]) else None
+
+
+def _is_constant_ratio(first: Node, second: Node) -> bool | None:
+    """Whether two rational functions have one ratio at two points; None where one is none."""
+    prime, found = _PRIMES[0], []
+    for index in range(_N_MODULO):
+        at = {name: _whole_coordinate(name, index) for name in symbols(first)}
+        a, b = residue(first, prime, at), residue(second, prime, at)
+        if not a or not b:
+            return None
+        found.append((a, b))
+    (a, b), (c, d) = found
+    return (a * d - b * c) % prime == 0
 
 
 def _bends(node: Node) -> bool:
@@ -160,10 +288,15 @@ def _bends(node: Node) -> bool:
 
 def _values(first: Node, second: Node, names: frozenset[str]) -> Iterator[tuple[Any, Any]]:
     """The values of two trees at the points where both have one."""
-    ordered = sorted(names)
-    has_bends = any(map(_bends, walk(Sum((first, second)))))
-    for index in range(len(_RANGES) if has_bends else _N_NEAR):
-        point = {name: _coordinate(name, index) for name in ordered}
+    both = Sum((first, second))
+    whole = _whole_names(both)
+    scales = [Fraction(1)] * len(_RANGES)
+    if any(map(_bends, walk(both))):
+        far = _largest_number(both)
+        scales += [far, far]
+    n_all = len(scales) if len(scales) > len(_RANGES) else _N_NEAR
+    for index, scale in enumerate(scales[:n_all]):
+        point = {name: _coordinate(name, index, name in whole, scale) for name in names}
         try:
             pair = numeric(first, point), numeric(second, point)
         except NotANumberError:
@@ -175,14 +308,41 @@ def _values(first: Node, second: Node, names: frozenset[str]) -> Iterator[tuple[
         yield pair
 
 
-def _coordinate(name: str, index: int) -> Any:
-    value = _rational_coordinate(name, index)
+def _largest_number(node: Node) -> Fraction:
+    """The largest size of a number in a tree, behind which nothing bends any more."""
+    largest = Fraction(1)
+    for inner in walk(node):
+        if isinstance(inner, (Num, Power)) and not symbols(inner):
+            value = abs(exact(inner) or Fraction(0))
+            largest = max(largest, value) if value < _FAR else largest
+    return largest
+
+
+def _whole_names(node: Node) -> frozenset[str]:
+    """The variables that can only be whole: those in a power of a negative number."""
+    found: frozenset[str] = frozenset()
+    for inner in walk(node):
+        if isinstance(inner, Power) and isinstance(inner.base, Num) and inner.base.value < 0:
+            found |= symbols(inner.exponent)
+    return found
+
+
+def _coordinate(name: str, index: int, is_whole: bool, scale: Fraction) -> Any:
+    value = scale * _rational_coordinate(name, index, is_whole)
     return context().mpf(value.numerator) / value.denominator
 
 
 @lru_cache(maxsize=4096)
-def _rational_coordinate(name: str, index: int) -> Fraction:
+def _whole_coordinate(name: str, index: int) -> int:
+    """A variable's value modulo a prime, drawn by its name."""
+    return int.from_bytes(blake2b(f"{index}#{name}".encode(), digest_size=7).digest(), "big")
+
+
+@lru_cache(maxsize=4096)
+def _rational_coordinate(name: str, index: int, is_whole: bool) -> Fraction:
     """A variable's value at a point, drawn by its name."""
     digest = blake2b(f"{index}/{name}".encode(), digest_size=8).digest()
-    start, width = _RANGES[index]
+    if is_whole:
+        return Fraction(1 + digest[4] % _LARGEST_WHOLE)
+    start, width = _RANGES[index] if index < len(_RANGES) else _BEYOND[index - len(_RANGES)]
     return start + width * Fraction(int.from_bytes(digest[:4], "big"), 1 << 32)

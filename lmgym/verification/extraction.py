@@ -44,6 +44,8 @@ UNIT_BEHIND = re.compile(r"\s?(?:\\?%|\\text\s?\{[^{}]{1,40}\}|\^\s?\{?\\circ\}?
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _CALCULATION = re.compile(r"<<[^<>]{1,200}>>")
 """The notes of a calculator in the solutions of GSM8K."""
+_STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
+_BULLET = re.compile(r"(?:[-*\u2022]|[0-9]{1,2}[.)])\s+(.+)")
 _THOUGHTS = ("think", "thought", "reasoning")
 _THOUGHT = re.compile(
     r"[<\[\u25c1]\|?(/?|end_of_|begin_of_)(?:think|thinking|thought|reasoning)\|?[>\]\u25b7]",
@@ -74,7 +76,7 @@ _MAX_MARKERS = 64
 _HEADINGS = ("solution", "result")
 """Words that may announce a solution instead of the answer."""
 _LINE = re.compile(r"[^\n]+")
-_SPOKEN = re.compile(r"[A-Za-z]{2,}")
+_SPOKEN = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _SPACE_AT_END = re.compile(r"(?:\\[,;:! ]|\\q?quad|~|\s){1,20}$")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _PLAIN_DIGITS = re.compile(r"[0-9]*\.[0-9]*")
@@ -115,6 +117,8 @@ def _without_asides(text: str) -> str:
     """The text without long spaces, the notes of a calculator, and thoughts."""
     if len(text) > MAX_END and (" " * 10 in text or "\n" * 5 in text):
         text = _LONG_SPACE.sub("\n", text)
+    if "~~" in text:
+        text = _STRUCK.sub("", text)
     if "<<" in text:
         text = _CALCULATION.sub("", text)
     if _may_hold_thoughts(text):
@@ -124,7 +128,7 @@ def _without_asides(text: str) -> str:
 
 def _may_hold_thoughts(text: str) -> bool:
     """Whether it is worth looking for tags of thoughts."""
-    if not any(sign in text for sign in (">", "]", "\u25b7")):
+    if ">" not in text and "]" not in text and "\u25b7" not in text:
         return False
     lowered = text.lower()
     return any(word in lowered for word in _THOUGHTS)
@@ -206,8 +210,19 @@ def _announced(text: str) -> str | None:
         if line is not None and key in _HEADINGS and text[line.end() :].strip().count("\n"):
             continue  # the heading of a solution
         if rest:
-            return rest
+            return _listed(text, line) if line is not None and line.start() > match.end() else rest
     return None
+
+
+def _listed(text: str, line: re.Match[str]) -> str:
+    """A line behind an announcement; the items of a list with bullets that begins with it."""
+    items = []
+    for below in text[line.start() :].splitlines():
+        bullet = _BULLET.fullmatch(below.strip())
+        if bullet is None:
+            break
+        items.append(bullet[1].strip())
+    return ", ".join(items) if len(items) > 1 else line[0].strip(" \t*_")
 
 
 def _without_thoughts(text: str) -> str:
@@ -249,6 +264,7 @@ def _last_boxes(text: str) -> str | None:
     parts = [text[start:end] + _unit_behind(text, end + 1)]
     for before_start, before_end, before_outer in boxes:
         if before_end >= outer:  # a box around the box
+            parts, outer = [text[before_start:before_end]], before_outer
             continue
         gap = text[before_end + 1 : outer]
         if len(gap) > _MAX_GAP or "\n\n" in gap or _BETWEEN_BOXES.fullmatch(gap) is None:

@@ -7,7 +7,10 @@ tight ones are read by `atoms`, `names` and `brackets`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lmgym.verification.atoms import Atoms
+from lmgym.verification.brackets import turn_inward
 from lmgym.verification.cursor import AND, OR
 from lmgym.verification.lexing import UnreadableError, tokens_of
 from lmgym.verification.trees import (
@@ -52,6 +55,7 @@ class _Parser(Atoms):
     def everything(self) -> Node:
         if not self.tokens:
             raise UnreadableError("empty")
+        turn_inward(self.tokens)
         node = self.alternatives()
         if self.place < len(self.tokens):
             raise UnreadableError(f"{self.text()!r} was not expected")
@@ -86,11 +90,22 @@ class _Parser(Atoms):
                 signs.append(self.take().text)
             elif self.taken_command("in"):
                 signs.append("in")
-            elif self.is_command("approx", "equiv", "sim"):
+            elif self.taken_command("approx"):
+                signs.append("~")
+            elif self.taken_command("equiv"):
+                return Relation((*sides, self._residue()), (*signs, "="))
+            elif self.is_command("sim"):
                 raise UnreadableError("a relation that is no equality")
             else:
                 return Relation(tuple(sides), tuple(signs)) if signs else sides[0]
             sides.append(self._union())
+
+    def _residue(self) -> Node:
+        """What stands behind the sign of a congruence."""
+        side = self.sum()
+        if isinstance(side, Call) and side.name == "residue":
+            return side
+        raise UnreadableError("a congruence without a modulus")
 
     def _union(self) -> Node:
         """Unions, intersections and differences of sets."""
@@ -126,7 +141,8 @@ class _Parser(Atoms):
             else:
                 break
         self.depth -= 1
-        return Sum(tuple(terms)) if len(terms) > 1 else terms[0]
+        node = Sum(tuple(terms)) if len(terms) > 1 else terms[0]
+        return Call("residue", (node, self.part())) if self.taken_command("pmod") else node
 
     def _plus_minus(self) -> Node:
         sign = 1 if self.take().text == "pm" else -1
@@ -148,6 +164,8 @@ class _Parser(Atoms):
         factors = [self._signed_factor()]
         while self._read_factor(factors):
             pass
+        if sum(_is_ratio(factor) for factor in factors) > 1:
+            return _proportion(factors)
         return Product(tuple(factors)) if len(factors) > 1 else factors[0]
 
     def _read_factor(self, factors: list[Node]) -> bool:
@@ -204,3 +222,18 @@ class _Parser(Atoms):
         if kinds == ["{", "number", "}", "{", "number", "}"]:
             return self.tokens[self.place + 2].value < self.tokens[self.place + 5].value
         return kinds[0] == "number"
+
+
+def _is_ratio(node: Node) -> bool:
+    return isinstance(node, Call) and node.name == "ratio"
+
+
+def _proportion(factors: Sequence[Node]) -> Node:
+    """The parts of a ratio of three and more, as 1 : 2 : 3."""
+    parts: list[list[Node]] = [[]]
+    for factor in factors:
+        if isinstance(factor, Call) and factor.name == "ratio":
+            parts.append(list(factor.args))
+        else:
+            parts[-1].append(factor)
+    return Call("proportion", tuple(Product(tuple(part)) for part in parts))

@@ -10,7 +10,7 @@ from lmgym.verification.readings import Reading
 from lmgym.verification.reasons import Reason
 from lmgym.verification.trees import Group, Node, Num, Product, Relation, Several, symbols
 from lmgym.verification.units import Unit
-from lmgym.verification.values import NotANumberError, exact, numeric
+from lmgym.verification.values import exact
 
 __all__ = ["compare_numbers", "compare_readings"]
 
@@ -60,8 +60,6 @@ def _compare_trees(answer: Node, gold: Node, policy: Policy) -> Reason:
     reason = compare(answer, gold)
     if policy.ordered and reason.is_correct and not _is_in_order(answer, gold):
         return Reason.NOT_EQUAL
-    if reason is Reason.NOT_EQUAL and policy.tolerance and not (symbols(answer) | symbols(gold)):
-        return Reason.EQUAL_DIGITS if _is_near(answer, gold, policy.tolerance) else reason
     return reason
 
 
@@ -69,16 +67,11 @@ def _is_in_order(answer: Node, gold: Node) -> bool:
     """Whether the items of lists come in one order; of other answers there is none."""
     if not isinstance(gold, Several) or not isinstance(answer, (Several, Group)):
         return True
+    named = [item.sides[0] for item in gold.items if isinstance(item, Relation)]
+    if len(set(named)) == len(gold.items):
+        return True  # each says which it is
     pairs = zip(answer.items, gold.items, strict=False)
     return all(compare(ours, theirs).is_correct for ours, theirs in pairs)
-
-
-def _is_near(answer: Node, gold: Node, tolerance: float) -> bool:
-    try:
-        ours, theirs = numeric(answer, {}), numeric(gold, {})
-    except NotANumberError:
-        return False
-    return bool(abs(ours - theirs) <= tolerance * abs(theirs))
 
 
 def _compare_lists(answer: Reading, gold: Reading, policy: Policy) -> Reason:
@@ -113,7 +106,7 @@ def _compare_quantities(answer: Reading, gold: Reading, policy: Policy) -> Reaso
         return Reason.NOT_EQUAL  # of 5x the x is no unit
     if gold.unit is None or answer.unit is None or policy.units == "ignored":
         return _compare_trees(ours, theirs, policy)
-    if answer.unit.dimensions != gold.unit.dimensions:
+    if answer.unit.dimensions != gold.unit.dimensions or answer.unit.contradicts(gold.unit):
         return Reason.WRONG_UNIT
     return _compare_trees(*_in_one_unit(ours, answer.unit, theirs, gold.unit), policy)
 

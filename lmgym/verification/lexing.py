@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from lmgym.verification.spelling import THIN, plain_spelling
+from lmgym.verification.wrappers import WRAPPER
 
 __all__ = ["MAX_LENGTH", "Token", "UnreadableError", "tokens_of"]
 
@@ -59,10 +60,7 @@ _PREFIXED = re.compile(r"0(?:[xX][0-9A-Fa-f]{1,64}|[bB][01]{1,256}|[oO][0-7]{1,6
 _DIGITS = re.compile(r"[0-9]+")
 _REPEATING = re.compile(r"\\overline\s?\{([0-9]{1,60})\}|\(([0-9]{1,60})\)")
 _EXPONENT = re.compile(r"[eE]([-+]?[0-9]{1,6})(?![0-9A-Za-z.])")
-_WORDS = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mbox|hbox"
-    r"|operatorname\*?|emph)\s?\{([^{}]*)\}"
-)
+_WORDS = re.compile(WRAPPER + r"\{([^{}]*)\}")
 _COMMAND = re.compile(r"\\([a-zA-Z]+|[{}%$#&_|\\])")
 _NAME = re.compile(r"[A-Za-z]+")
 _SIGNS = ("**", "<=", ">=", "!=", "==", "=<", "=>")
@@ -167,10 +165,20 @@ def _decimal(text: str, start: int, is_apart: bool, groups_commas: bool) -> tupl
 def _whole(text: str, place: int, groups_commas: bool) -> tuple[str, int]:
     """The digits before the point, without what groups them, and where they end."""
     grouped = _GROUPED.match(text, place)
+    if grouped and "," in grouped[0] and _is_pair(text, place, grouped.end()):
+        grouped = None
     if grouped and (groups_commas or "," not in grouped[0]):
         return grouped[0].replace(",", "").replace(THIN, ""), grouped.end()
     digits = _DIGITS.match(text, place)
     return (digits[0], digits.end()) if digits else ("", place)
+
+
+def _is_pair(text: str, start: int, end: int) -> bool:
+    """Whether brackets stand around digits with a comma: a point, an interval or a set."""
+    return text[:start].rstrip()[-1:] in ("(", "[", "{") and text[end:].lstrip()[:1] in (
+        *(")", "]"),
+        "\\",
+    )
 
 
 def _decimals(text: str, place: int) -> tuple[str, str, int]:

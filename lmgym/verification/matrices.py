@@ -1,14 +1,30 @@
-"""Sums, products and determinants of matrices, worked out to the entries."""
+"""Sums, products and determinants of matrices, and vectors by components, worked out."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import islice
 
 from lmgym.verification.lexing import UnreadableError
-from lmgym.verification.trees import Call, Matrix, Node, Num, Product, Sum, mapped, negated, walk
-from lmgym.verification.values import exact
+from lmgym.verification.trees import (
+    Call,
+    Const,
+    Group,
+    Matrix,
+    Node,
+    Num,
+    Power,
+    Product,
+    Sum,
+    Symbol,
+    mapped,
+    negated,
+    symbols,
+    walk,
+)
+from lmgym.verification.values import NotANumberError, exact
 
-__all__ = ["worked_out"]
+__all__ = ["along_axes", "worked_out"]
 
 _MAX_SIZE = 4
 """Rows of a determinant that is expanded."""
@@ -19,9 +35,25 @@ _MAX_ENTRIES = 400
 
 def worked_out(node: Node) -> Node:
     """The tree with operations on matrices done; as it was where it has none."""
+    if isinstance(node, Power):
+        return _transposed(node) or node
     if isinstance(node, Matrix) or not any(isinstance(n, Matrix) for n in walk(node)):
         return node
     return mapped(node, _done)
+
+
+def _transposed(node: Power) -> Node | None:
+    """A matrix or a row with its rows and columns exchanged, where a power says so."""
+    if node.exponent != Symbol("T"):
+        return None
+    if isinstance(node.base, Matrix):
+        return Matrix(tuple(zip(*node.base.rows, strict=True)))
+    is_row = isinstance(node.base, Group) and node.base.opening in ("[", "(")
+    return (
+        Matrix(tuple((item,) for item in node.base.items))
+        if is_row and isinstance(node.base, Group)
+        else None
+    )
 
 
 def _done(node: Node) -> Node:
@@ -100,3 +132,36 @@ def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
         term = Product((entry, _determinant(minor)))
         terms.append(term if place % 2 == 0 else negated(term))
     return _entry(Sum(tuple(terms)))
+
+
+_AXES = (Symbol("unit_i"), Symbol("unit_j"), Symbol("unit_k"))
+_PLAIN_AXES = (Const("i"), Symbol("j"), Symbol("k"))
+
+
+def along_axes(node: Node, size: int) -> Node | None:
+    """The components of a sum of multiples of unit vectors, or None where it is no such sum.
+
+    Args:
+        node: as 2i - 3j, where the letters may be marked as vectors.
+        size: how many components the vector beside it has, 2 or 3.
+    """
+    inside = set(walk(node))
+    is_marked = any(axis in inside for axis in _AXES)
+    axes = _AXES if is_marked else _PLAIN_AXES
+    names = {axis.name for axis in axes if isinstance(axis, Symbol)}
+    if not isinstance(node, (Sum, Product, Symbol)) or not symbols(node) <= names:
+        return None
+    n_axes = len(axes) if axes[2] in inside else max(size, 2)
+    if n_axes > len(axes) or not symbols(node):
+        return None
+
+    def at(place: int | None) -> Node:
+        units: dict[Node, Node] = {a: Num(Fraction(k == place)) for k, a in enumerate(axes)}
+        return mapped(node, lambda inner: units.get(inner, inner))
+
+    try:
+        if exact(at(None)) != 0:
+            return None
+    except (NotANumberError, UnreadableError):
+        return None
+    return Group("<", tuple(at(place) for place in range(n_axes)), ">")

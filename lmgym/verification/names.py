@@ -18,7 +18,14 @@ from lmgym.verification.trees import (
     inverse,
     negated,
 )
-from lmgym.verification.vocabulary import ALIASES, CONSTANTS, FUNCTIONS, GREEK, SHORT_WORDS
+from lmgym.verification.vocabulary import (
+    ALIASES,
+    CONSTANTS,
+    FUNCTIONS,
+    GREEK,
+    SHORT_WORDS,
+    UNKNOWN,
+)
 
 __all__ = ["Names", "letter"]
 
@@ -44,6 +51,8 @@ class Names(Brackets):
         token = self.take()
         name = token.text
         if token.kind == "words" and not (name in FUNCTIONS or len(name) == 1):
+            if self.kind() == "=" or (name.isupper() and len(name) == _LONGEST_PRODUCT):
+                return Symbol(name)  # what is asked for, or a code
             raise UnreadableError(f"the word {name!r}")
         lowered = name.lower()
         known = name if name in FUNCTIONS else lowered if lowered in FUNCTIONS else ""
@@ -51,6 +60,8 @@ class Names(Brackets):
             return self.applied(ALIASES.get(known or name, known or name))
         if lowered in CONSTANTS and (len(name) > 1 or name in ("e", "i")):
             return Const(CONSTANTS[lowered])
+        if len(name) == 1 and self._is_before_digit() and self.tokens[self.place].is_digits:
+            return Symbol(f"{name}_{self.take().text}")
         if name in GREEK or len(name) == 1:
             return self.subscripted(name)
         return self._letters(name)
@@ -64,6 +75,8 @@ class Names(Brackets):
                 return Product((*map(letter, head), last)) if head else last
         if self._is_prose(name) or len(name) > _LONGEST_PRODUCT or not name.isascii():
             raise UnreadableError(f"the word {name!r}")
+        if name.isupper() and (len(name) == _LONGEST_PRODUCT or self._is_before_digit()):
+            return Symbol(name)  # a code, not a product
         last = self.subscripted(name[-1]) if self.kind() == "_" else letter(name[-1])
         if self.taken("^"):
             last = Power(last, self.exponent())  # of xy^2 the square is of y alone
@@ -72,14 +85,30 @@ class Names(Brackets):
     def _is_prose(self, name: str) -> bool:
         """Whether letters are an English word, or stand before another word."""
         is_before_word = self.kind() == "name" and len(self.text()) > 1 and not self.is_function()
-        return name.lower() in SHORT_WORDS or is_before_word
+        is_name = len(name) == _LONGEST_PRODUCT and name[0].isupper() and not name.isupper()
+        return name.lower() in SHORT_WORDS or is_before_word or is_name
+
+    def _is_before_digit(self) -> bool:
+        """Whether a numeral stands directly behind a name, as in CO2."""
+        return self.kind() == "number" and not self.tokens[self.place].is_apart
 
     def subscripted(self, name: str) -> Node:
-        """A variable with its subscript or its primes."""
-        if not self.taken("_"):
-            while self.taken("'"):
-                name += "'"
-            return Symbol(name)
+        """A variable with its subscript or its primes; or a function that nothing is known of."""
+        if self.taken("_"):
+            name = f"{name}_{self._subscript()}"
+        while self.taken("'"):
+            name += "'"
+        if name.startswith(UNKNOWN):
+            if [self.text(k) for k in range(5)] == ["^", "{", "-", "1", "}"] and self.kind(
+                5
+            ) == "(":
+                self.place += 5
+                name += "^-1"
+            if self.kind() == "(":
+                return Call(f"{name}()", self._arguments(name))
+        return Symbol(name)
+
+    def _subscript(self) -> str:
         below = ""
         if self.taken("{"):
             while self.kind() not in ("}", ""):
@@ -87,7 +116,7 @@ class Names(Brackets):
             self.need("}")
         elif self.kind() in ("number", "name", "words"):
             below = self.take().text
-        return Symbol(f"{name}_{below}")
+        return below
 
     def applied(self, name: str) -> Node:
         """A function and what it is applied to."""

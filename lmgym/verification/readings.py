@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 from lmgym.verification.answers import parse_number
 from lmgym.verification.grammar import parse
 from lmgym.verification.lexing import UnreadableError
 from lmgym.verification.spelling import in_ascii
-from lmgym.verification.trees import Const, Node, Num, Product, Sum
+from lmgym.verification.spoken import as_formula
+from lmgym.verification.trees import Const, Node, Num, Product, Several, Sum
 from lmgym.verification.units import Unit, split_unit
 
 __all__ = ["Reading", "bare_number", "read"]
@@ -42,6 +44,12 @@ _NONE = (
     "no solutions",
     "no real solution",
     "no real solutions",
+    "there is no solution",
+    "there are no solutions",
+    "there is no real solution",
+    "there are no real solutions",
+    "no solutions exist",
+    "no solution exists",
     "the empty set",
     "empty set",
 )
@@ -54,6 +62,7 @@ _COMPOUND = re.compile(r"[0-9]\s?(?:[A-Za-z]+|'|\\text\{[^{}]*\}),?\s?(?:and\s)?
 _QUANTITY = re.compile(r"([0-9][0-9.,]*)\s?([A-Za-z]+)\.?,?\s*(?:and\s)?")
 _BARE_NUMBER = re.compile(r"-?[0-9]{1,300}(?:,[0-9]{3})*(?:\.[0-9]{1,100})?")
 _MAY_BE_GROUPS = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
+_TIME = frozenset((("time", 1),))
 _PERCENT = re.compile(
     r"(?:\\?%|(?:\\text\{\s?|(?<=[0-9])\s?|\s)(?:percent|per cent|percentage points?)\}?)\s?$"
 )
@@ -97,8 +106,9 @@ def read(text: str) -> Reading:
         >>> read("5 km").unit == read("7000 m").unit, read("what?").is_readable
         (False, False)
     """
-    text = _SCALE.sub(lambda match: _SCALES[(match[1] or match[2]).lower()], in_ascii(text.strip()))
-    said = _SAID.get(_plain(text).lower())
+    text = as_formula(in_ascii(text.strip()))
+    text = _SCALE.sub(lambda match: _SCALES[(match[1] or match[2]).lower()], text)
+    said = Const("emptyset") if text in ("{}", "{ }") else _SAID.get(_plain(text).lower())
     if said is not None:
         return Reading(text, said, said)
     compound = _compound(text) if _COMPOUND.search(text) else None
@@ -153,23 +163,28 @@ def _parsed(text: str, *, groups_commas: bool = True) -> tuple[Node | None, bool
 
 
 def _compound(text: str) -> tuple[Node, Unit] | None:
-    """Value and unit of several amounts of one dimension: 5 feet 6 inches."""
+    """Value and unit of several amounts of one dimension.
+
+    Smaller and smaller ones are one amount, as 5 feet 6 inches; others are a list.
+    """
     plain = _plain(text)
     parts = list(_QUANTITY.finditer(plain))
     if len(parts) < 2 or "".join(part[0] for part in parts) != plain:
         return None
-    terms: list[Node] = []
-    dimensions = set()
+    amounts: list[tuple[Node, Unit]] = []
     for part in parts:
-        value_text, unit = split_unit(f"{part[1]} {part[2]}")
+        is_minutes = part[2] == "m" and bool(amounts) and amounts[0][1].dimensions == _TIME
+        value_text, unit = split_unit(f"{part[1]} {'min' if is_minutes else part[2]}")
         value, _ = _parsed(value_text)
         if value is None or unit is None or unit.is_noun:
             return None
-        terms.append(Product((Num(unit.factor), value)))
-        dimensions.add(unit.dimensions)
-    if len(dimensions) != 1:
+        amounts.append((value, unit))
+    first = amounts[0][1]
+    if any(unit.dimensions != first.dimensions for _, unit in amounts):
         return None
-    return Sum(tuple(terms)), Unit(dimensions.pop(), Fraction(1))
+    terms = tuple(Product((Num(unit.factor), value)) for value, unit in amounts)
+    is_one = all(a.factor > b.factor for (_, a), (_, b) in pairwise(amounts))
+    return Sum(terms) if is_one else Several(terms), Unit(first.dimensions, Fraction(1))
 
 
 def bare_number(text: str) -> Fraction | None:
@@ -179,4 +194,5 @@ def bare_number(text: str) -> Fraction | None:
         >>> bare_number("1,024"), bare_number("2x")
         (Fraction(1024, 1), None)
     """
-    return parse_number(text) if _BARE_NUMBER.fullmatch(text) else None
+    is_bare = text.isdecimal() or _BARE_NUMBER.fullmatch(text)
+    return parse_number(text) if is_bare else None

@@ -18,8 +18,17 @@ from lmgym.verification.trees import (
     Relation,
     Several,
     Symbol,
+    negated,
 )
-from lmgym.verification.values import NotANumberError, context, exact, is_close, numeric
+from lmgym.verification.values import (
+    NotANumberError,
+    context,
+    exact,
+    is_close,
+    is_near,
+    numeric,
+    tolerance,
+)
 
 __all__ = ["RealSet", "is_set_of_reals", "real_set"]
 
@@ -174,6 +183,8 @@ def _of_relation(node: Relation) -> RealSet | None:
         if found is None or not isinstance(left, Symbol):
             return None
         return RealSet(found.pieces, left.name)
+    if len(node.signs) == 1 and isinstance(node.sides[0], Call):
+        return _of_absolute(node.sides[0], node.signs[0], node.sides[1])
     pieces = _ALL
     names = {side.name for side in node.sides if isinstance(side, Symbol)}
     if len(names) != 1:
@@ -187,6 +198,20 @@ def _of_relation(node: Relation) -> RealSet | None:
             return None
         pieces = _intersected(pieces, half)
     return RealSet(pieces, names.pop())
+
+
+def _of_absolute(left: Call, sign: str, bound: Node) -> RealSet | None:
+    """All x with `|x| sign bound`."""
+    name = left.args[0]
+    size = exact(bound)
+    if left.name != "abs" or not isinstance(name, Symbol) or size is None or size <= 0:
+        return None
+    low, high = (
+        Relation((name, negated(bound)), (_FLIPPED[sign],)),
+        Relation((name, bound), (sign,)),
+    )
+    is_within = sign in ("<", "<=", "!=")
+    return _set_of(Several((low, high), "and" if is_within else "or"))
 
 
 def _half(sign: str, bound: Node) -> Pieces:
@@ -260,6 +285,9 @@ def _number(value: Any) -> Any:
 
 
 def _same_end(a: _End, b: _End) -> bool:
+    is_alike = a.is_closed == b.is_closed and not (a.infinite or b.infinite)
+    if is_alike and tolerance():
+        return is_near(_number(a.value), _number(b.value))
     return _order(a, b) == 0 and (a.is_closed == b.is_closed or bool(a.infinite))
 
 

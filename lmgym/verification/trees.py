@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Union
+from typing import Any, Union
 
 __all__ = [
     "Call",
@@ -83,7 +83,7 @@ class PlusMinus:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function of arguments."""
+    """A function of arguments; the name of one of which nothing is known ends with ``()``."""
 
     name: str
     args: tuple[Node, ...]
@@ -115,7 +115,7 @@ class Relation:
     """A chain of sides with a relation between each two: ``2 < x <= 5``.
 
     Attributes:
-        signs: each of ``= != < <= > >= in``.
+        signs: each of ``= != < <= > >= in``, or ``~`` before what is about equal.
     """
 
     sides: tuple[Node, ...]
@@ -150,18 +150,22 @@ Node = Union[  # noqa: UP007 - the names above are defined before it
 ]
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: Node) -> Sequence[Node]:
     """The nodes directly under one."""
-    if isinstance(node, Matrix):
-        for row in node.rows:
-            yield from row
-        return
-    for field in fields(node):
-        value = getattr(node, field.name)
-        if isinstance(value, tuple):
-            yield from (item for item in value if not isinstance(item, str))
-        elif not isinstance(value, (str, int, Fraction)):
-            yield value
+    return _CHILDREN[type(node)](node)
+
+
+_CHILDREN: Mapping[type, Callable[[Any], Sequence[Node]]] = {
+    **dict.fromkeys((Num, Const, Symbol), lambda node: ()),
+    Sum: lambda node: node.terms,
+    Product: lambda node: node.factors,
+    Power: lambda node: (node.base, node.exponent),
+    PlusMinus: lambda node: (node.term,),
+    Call: lambda node: node.args,
+    Matrix: lambda node: tuple(item for row in node.rows for item in row),
+    Relation: lambda node: node.sides,
+    **dict.fromkeys((Group, Several), lambda node: node.items),
+}
 
 
 def walk(node: Node) -> Iterator[Node]:

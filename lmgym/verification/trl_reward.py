@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from lmgym.errors import LmgymError
 from lmgym.verification.extraction import extract
-from lmgym.verification.texts import Phrase
+from lmgym.verification.phrases import Phrase
 from lmgym.verification.verifier import Policy, Verdict, read_gold, verify_batch
 
 __all__ = ["Completion", "Judge", "Reward", "format_reward", "text_of", "trl_reward", "weighted"]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
+from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 from lmgym.verification.lexing import UnreadableError
@@ -18,6 +22,8 @@ from lmgym.verification.trees import (
     Num,
     Power,
     Product,
+    Relation,
+    Several,
     Sum,
     Symbol,
     children,
@@ -29,10 +35,13 @@ __all__ = [
     "context",
     "exact",
     "is_close",
+    "is_near",
+    "more_digits",
     "numeric",
     "residue",
     "start",
     "stop",
+    "tolerance",
 ]
 
 DIGITS = 90
@@ -41,6 +50,8 @@ _NOISE = 80
 """Digits after which a difference is nothing but rounding."""
 _CLOSE = 70
 """Digits in which equal values agree."""
+_MORE = 420
+"""Digits that are computed besides for numbers that agree in all others."""
 _MAX_BITS = 100_000
 """Of exact numerators and denominators."""
 _MAX_LOG = 1e6
@@ -61,6 +72,10 @@ _MAX_ANY = 1e40
 """Arguments of functions, whose digits the precision still covers."""
 _NUMERIC = 4
 """What a numerical value costs of it; an exact one costs 1."""
+_HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {
+    **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
+    **{"=": operator.eq, "!=": operator.ne},
+}
 _LOCAL = threading.local()
 
 
@@ -183,15 +198,25 @@ def _exact_whole(name: str, values: Sequence[int]) -> Fraction | None:
     return None
 
 
-def residue(node: Node, prime: int) -> int | None:
-    """A rational number modulo a prime, however long it is; None where that is not seen."""
+def residue(node: Node, prime: int, at: Mapping[str, int] = MappingProxyType({})) -> int | None:
+    """A rational value modulo a prime, however long it is; None where that is not seen.
+
+    Args:
+        node: the tree.
+        prime: the modulus.
+        at: values of its variables, by name.
+    """
+    spend(1)
     if isinstance(node, Num):
         below = node.value.denominator % prime
         return None if not below else node.value.numerator * pow(below, -1, prime) % prime
+    if isinstance(node, Symbol):
+        return at.get(node.name)
     if isinstance(node, (Sum, Product)):
-        return _residue_of_chain(node, prime)
+        return _residue_of_chain(node, prime, at)
     if isinstance(node, Power):
-        base, exponent = residue(node.base, prime), exact(node.exponent)
+        base = residue(node.base, prime, at)
+        exponent = None if base is None else exact(node.exponent)
         if base is None or exponent is None or exponent.denominator != 1 or not base:
             return None
         return pow(base, exponent.numerator, prime)
@@ -199,11 +224,11 @@ def residue(node: Node, prime: int) -> int | None:
     return None if found is None else residue(Num(found), prime)
 
 
-def _residue_of_chain(node: Sum | Product, prime: int) -> int | None:
+def _residue_of_chain(node: Sum | Product, prime: int, at: Mapping[str, int]) -> int | None:
     is_sum = isinstance(node, Sum)
     total = 0 if is_sum else 1
     for part in children(node):
-        value = residue(part, prime)
+        value = residue(part, prime, at)
         if value is None:
             return None
         total = (total + value if is_sum else total * value) % prime
@@ -224,14 +249,16 @@ def numeric(node: Node, at: Mapping[str, Any]) -> Any:
     return _Numbers(at).of(node)
 
 
-def start() -> None:
-    """Give the verification that begins in this thread its share of work."""
+def start(tolerance: float = 0.0) -> None:
+    """Give the verification that begins in this thread its share of work, and its tolerance."""
     _LOCAL.left = _WORK
+    _LOCAL.tolerance = tolerance
 
 
 def stop() -> None:
     """The verification is over: what is evaluated outside of one has no share."""
     _LOCAL.left = None
+    _LOCAL.tolerance = 0.0
 
 
 def spend(amount: int) -> None:
@@ -250,11 +277,22 @@ def spend(amount: int) -> None:
 
 def is_close(a: Any, b: Any) -> bool:
     """Whether two numbers agree in nearly all of their digits."""
-    mp = context()
     size = max(abs(a), abs(b))
     if size == 0:
         return True
-    return bool(abs(a - b) <= mp.mpf(10) ** -_CLOSE * size)
+    return bool(abs(a - b) <= _but_digits(_CLOSE) * size)
+
+
+def is_near(answer: Any, gold: Any) -> bool:
+    """Whether two numbers agree as far as this verification's tolerance asks."""
+    overlooked = tolerance()
+    return is_close(answer, gold) or bool(abs(answer - gold) <= overlooked * abs(gold))
+
+
+def tolerance() -> float:
+    """The relative difference that this verification overlooks."""
+    found: float = getattr(_LOCAL, "tolerance", 0.0)
+    return found
 
 
 def context() -> Any:
@@ -266,6 +304,23 @@ def context() -> Any:
         found = _LOCAL.context = MPContext()
         found.dps = DIGITS
     return found
+
+
+@contextmanager
+def more_digits() -> Iterator[None]:
+    """Compute with `_MORE` digits more, for numbers that agree in all others."""
+    mp = context()
+    _LOCAL.more = _MORE
+    mp.dps = DIGITS + _MORE
+    try:
+        yield
+    finally:
+        _LOCAL.more, mp.dps = 0, DIGITS
+
+
+def _but_digits(digits: int) -> Any:
+    """One unit of a digit, which lies further behind where more are computed."""
+    return context().mpf(10) ** -(digits + getattr(_LOCAL, "more", 0))
 
 
 class _Numbers:
@@ -307,7 +362,7 @@ class _Numbers:
 
     def but_rounding(self, value: Any, size: Any) -> Any:
         """A value; 0 where it is only what was rounded in numbers of some size."""
-        return self.mp.mpf(0) if abs(value) < size * self.mp.mpf(10) ** -_NOISE else value
+        return self.mp.mpf(0) if abs(value) < size * _but_digits(_NOISE) else value
 
     def product(self, node: Product) -> Any:
         """The product of the factors' values."""
@@ -341,21 +396,20 @@ class _Numbers:
     def call(self, node: Call) -> Any:
         """A function of numbers."""
         mp, name = self.mp, node.name
+        if name == "cases":
+            return self.case(node)
         values = [self.of(arg) for arg in node.args]
-        if name == "degrees":
-            return values[0] * mp.pi / 180
         if name in ("max", "min"):
             return (max if name == "max" else min)(mp.re(value) for value in values)
         if name == "log":
             return self.logarithm(*values)
-        if name == "ratio":
-            return self.ratio(values[0])
+        if name.endswith("()"):
+            return self.unknown(name, values)
         function = _functions(mp).get(name)
         if function is None or len(values) != (2 if name == "binomial" else 1):
             raise NotANumberError(f"{name} of {len(values)}")
-        if name in _GROWING and any(abs(value) > _MAX_ARGUMENT for value in values):
-            raise UnreadableError(f"{name} of a number that is too big", too_big=True)
-        if any(abs(value) > _MAX_ANY for value in values):
+        largest = _MAX_ARGUMENT if name in _GROWING else _MAX_ANY
+        if any(abs(value) > largest for value in values):
             raise UnreadableError(f"{name} of a number that is too big", too_big=True)
         try:
             return self.but_rounding(self.checked(function(*values)), 1)
@@ -368,11 +422,34 @@ class _Numbers:
             raise NotANumberError("a logarithm of 0")
         return self.mp.log(value) / self.mp.log(base)
 
-    def ratio(self, value: Any) -> Any:
-        """What a factor behind a colon stands for."""
-        if value == 0:
-            raise NotANumberError("a division by 0")
-        return 1 / value
+    def case(self, node: Call) -> Any:
+        """The first value whose condition holds."""
+        for value, condition in zip(node.args[::2], node.args[1::2], strict=True):
+            if self.holds(condition):
+                return self.of(value)
+        raise NotANumberError("no case")
+
+    def holds(self, condition: Node) -> bool:
+        """Whether a condition holds; a list of them holds together, or one of them does."""
+        if isinstance(condition, Several):
+            return (any if condition.joint == "or" else all)(map(self.holds, condition.items))
+        if condition == Symbol("otherwise"):
+            return True
+        if not isinstance(condition, Relation):
+            raise NotANumberError("no condition")
+        sides = [self.mp.re(self.of(side)) for side in condition.sides]
+        pairs = zip(sides, condition.signs, sides[1:], strict=False)
+        return all(sign in _HOLDS and _HOLDS[sign](a, b) for a, sign, b in pairs)
+
+    def unknown(self, name: str, values: Sequence[Any]) -> Any:
+        """A function that nothing is known of: values that no other one has by chance."""
+        if any(abs(value) > _MAX_ARGUMENT for value in values):
+            raise UnreadableError(f"{name} of a number that is too big", too_big=True)
+        seed = int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")
+        total = self.mp.mpf(seed) / (1 << 31)
+        for place, value in enumerate(values, 2):
+            total = self.mp.cos(total + self.mp.sqrt(place) * value)
+        return total
 
 
 @lru_cache(maxsize=8)
@@ -388,6 +465,9 @@ def _functions(mp: Any) -> dict[str, Callable[..., Any]]:
         "ceil": lambda x: mp.ceil(mp.re(x)),
         "factorial": lambda x: mp.gamma(x + 1),
         "sgn": mp.sign,
+        "conj": mp.conj,
+        "degrees": lambda x: x * mp.pi / 180,
+        "ratio": lambda x: 1 / x,
         "lb": lambda x: mp.log(x) / mp.log(2),
         "cis": mp.expj,
     }

@@ -1,27 +1,31 @@
 r"""`verify`: whether a response gives the answer that a gold says, and why.
 
-The answer is extracted (`extraction`, `clauses`), read as a choice, a time, words (`texts`), or a
+The answer is extracted (`extraction`, `clauses`), read as a choice, a time, a date, words, or a
 tree of mathematics with a unit (`readings`), and compared exactly (`judging`, `comparison`). Text
 of a model is parsed, never executed; what is too long or too big is refused, not computed.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from lmgym.errors import LmgymError
+from lmgym.verification.choices import Choice, as_choice
 from lmgym.verification.clauses import clauses
+from lmgym.verification.clocks import Clock, as_clock
+from lmgym.verification.dates import Date, as_date
 from lmgym.verification.extraction import Extracted, cleaned, extract
 from lmgym.verification.judging import compare_numbers, compare_readings
 from lmgym.verification.lexing import MAX_LENGTH, UnreadableError
+from lmgym.verification.phrases import Phrase, as_phrase
 from lmgym.verification.policy import STRICT, Policy
 from lmgym.verification.readings import Reading, bare_number, read
 from lmgym.verification.reasons import Reason
-from lmgym.verification.texts import Choice, Clock, Phrase, as_choice, as_clock, as_phrase
-from lmgym.verification.trees import Num
-from lmgym.verification.values import NotANumberError, start, stop
+from lmgym.verification.trees import Num, symbols
+from lmgym.verification.values import NotANumberError, exact, start, stop
 
 __all__ = ["STRICT", "Policy", "Reading", "Verdict", "read_gold", "verify", "verify_batch"]
 
@@ -30,7 +34,13 @@ _MAX_SHOWN = 200
 _WORDS = frozenset(("no", "yes", "odd", "max", "min", "inf"))
 """Golds that could be read as variables or names, and are words."""
 
-Target = Choice | Clock | Phrase | Reading
+_PAIRS = tuple(
+    (re.compile(a), re.compile(b))
+    for a, b in ((r"\{", r"\}"), (r"\\left(?![a-z])", r"\\right(?![a-z])"))
+)
+"""What is opened and closed in a gold."""
+
+Target = Choice | Clock | Date | Phrase | Reading
 """What a gold is read as."""
 
 
@@ -76,7 +86,7 @@ def verify(response: str, gold: str, policy: Policy = STRICT) -> Verdict:
     if found is None or not found.text.strip():
         return Verdict(False, None, "nothing" if found is None else found.method, Reason.EMPTY)
     if isinstance(target, Reading):
-        start()
+        start(policy.tolerance)
         try:
             reason, text = _against_reading(found, target, policy)
         finally:
@@ -114,7 +124,8 @@ def read_gold(gold: str) -> Target:
         listed = read(gold).listed if "," in gold else None
         return Reading(gold, Num(number), Num(number), listed=listed, number=number)
     text = _text_of(gold)
-    return as_choice(text) or as_clock(text) or _mathematics(text) or _phrase(text, gold)
+    said = as_choice(text) or as_clock(text) or as_date(text)
+    return said or _mathematics(text) or _phrase(text, gold)
 
 
 def _text_of(gold: str) -> str:
@@ -128,7 +139,7 @@ def _text_of(gold: str) -> str:
             f"the gold answer {gold[:60]!r} has {len(text)} characters; at most {MAX_LENGTH} are"
             " read"
         )
-    if any(text.count(a) != text.count(b) for a, b in ("{}", ("\\left", "\\right"))):
+    if any(len(a.findall(text)) != len(b.findall(text)) for a, b in _PAIRS):
         raise LmgymError(f"the gold answer {gold[:60]!r} has a brace that is not closed")
     return text
 
@@ -137,6 +148,13 @@ def _mathematics(text: str) -> Reading | None:
     """A gold as mathematics, or None where it is words."""
     reading = read(text)
     is_word = text.strip("$ ").lower() in _WORDS
+    if reading.tree is not None and not symbols(reading.tree):
+        try:
+            exact(reading.tree)
+        except NotANumberError as error:
+            raise LmgymError(f"the gold answer {text[:60]!r} has no value: {error}") from None
+        except UnreadableError:
+            pass  # too big to be computed, compared as it stands
     return reading if reading.is_too_big or (reading.is_readable and not is_word) else None
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ALIASES", "CONSTANTS", "FUNCTIONS", "GREEK", "MATRICES", "SHORT_WORDS"]
+__all__ = ["ALIASES", "CONSTANTS", "FUNCTIONS", "GREEK", "MATRICES", "SHORT_WORDS", "UNKNOWN"]
+
+UNKNOWN = ("f", "g", "Phi", "phi", "varphi", "Gamma", "zeta", "Psi")
+"""What begins the names of functions of which nothing is known, as in f(x + 1) and g_2'(x)."""
 
 FUNCTIONS = frozenset(
     """
@@ -38,7 +41,8 @@ SHORT_WORDS = frozenset(
     and or she has he the we so get to of in it at by you for was had can all him her his its our
     out use how is are no yes not but one two six ten day let now per who why any may new old too
     way off if as an on up do my me us be go am pm mph see set add sum say did due end few got lot
-    own put ran sat
+    own put ran sat act cat god dog rat tar art bat tab ten net pat tap top pot car arc eat ate tea
+    ear are era map amp
     """.split()  # noqa: SIM905 - a word list
 )
 """Words that are no products of variables."""
