@@ -134,8 +134,8 @@ def _determinant(rows: tuple[tuple[Node, ...], ...]) -> Node:
     return _entry(Sum(tuple(terms)))
 
 
-_AXES = (Symbol("unit_i"), Symbol("unit_j"), Symbol("unit_k"))
-_PLAIN_AXES = (Const("i"), Symbol("j"), Symbol("k"))
+_AXES: tuple[Node, ...] = (Symbol("unit_i"), Symbol("unit_j"), Symbol("unit_k"))
+_PLAIN_AXES: tuple[Node, ...] = (Const("i"), Symbol("j"), Symbol("k"))
 
 
 def along_axes(node: Node, size: int) -> Node | None:
