@@ -48,7 +48,8 @@ def compare(answer: Node, gold: Node) -> Reason:
         UnreadableError: where a value on the way is too big to be computed.
 
     Example:
-        >>> compare(Num(Fraction(1, 2)), Power(Num(Fraction(2)), Num(Fraction(-1)))).is_correct
+        >>> from lmgym.verification.grammar import parse
+        >>> compare(parse("1/2"), parse("2^{-1}")).is_correct
         True
     """
     if answer == gold:
