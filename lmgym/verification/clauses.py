@@ -148,7 +148,9 @@ def clauses(found: Extracted) -> Iterator[str]:
         >>> list(clauses(extract("The answer is 4, as it is even.")))[:2]
         ['4, as it is even', '4']
     """
-    text = _SIGNED.sub(r"\1\2-", spaced_digits(found.text))
+    text = spaced_digits(found.text)
+    if "inus" in text or "egative" in text:
+        text = _SIGNED.sub(r"\1\2-", text)
     if text != found.text:
         found = Extracted(text, found.method)
     whole = cleaned(found.text)
