@@ -2,6 +2,8 @@ r"""What stands within brackets: values, points, intervals, sets, absolute value
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lmgym.verification.cursor import Cursor
 from lmgym.verification.lexing import Token, UnreadableError
 from lmgym.verification.trees import (
@@ -22,7 +24,6 @@ __all__ = ["Brackets", "turn_inward"]
 
 _CLOSINGS = {"(": (")", "]"), "[": (")", "]"), "\\{": ("\\}",)}
 """What may close a bracket: intervals mix round and square ones."""
-
 _IF, _OTHERWISE = frozenset(("if", "when", "for")), frozenset(("otherwise", "else"))
 """Words before a condition, and instead of one."""
 
@@ -122,11 +123,9 @@ class Brackets(Cursor):
         return Call("floor" if name == "lfloor" else "ceil", (items[0],))
 
     def matrix(self) -> Node:
-        """An environment of LaTeX behind its command begin: a matrix, or its determinant."""
+        """An environment of LaTeX behind its command begin: cases, a matrix or its determinant."""
         kind = self._environment()
-        if kind == "cases":
-            return self._cases()
-        if kind not in MATRICES:
+        if kind != "cases" and kind not in MATRICES:
             raise UnreadableError(f"the environment {kind!r}")
         if kind == "array" and self.kind() == "{":
             while self.kind() and self.take().kind != "}":
@@ -135,26 +134,9 @@ class Brackets(Cursor):
         rows = self._rows()
         self.depth -= 1
         if not self.taken_command("end"):
-            raise UnreadableError("a matrix that does not end")
+            raise UnreadableError(f"the environment {kind!r} does not end")
         self._environment()
-        if len({len(row) for row in rows}) != 1:
-            raise UnreadableError("a matrix with rows of different lengths")
-        node = Matrix(tuple(rows))
-        return Call("det", (node,)) if kind == "vmatrix" else node
-
-    def _cases(self) -> Node:
-        """Values with their conditions, or equations that hold together."""
-        self.deeper()
-        rows = self._rows()
-        self.depth -= 1
-        if not self.taken_command("end"):
-            raise UnreadableError("cases that do not end")
-        self._environment()
-        if all(len(row) == 1 for row in rows):
-            return Several(tuple(row[0] for row in rows))
-        if any(len(row) != 2 for row in rows):
-            raise UnreadableError("a case without a condition")
-        return Call("cases", tuple(node for row in rows for node in row))
+        return _cases(rows) if kind == "cases" else _matrix(kind, rows)
 
     def _rows(self) -> list[tuple[Node, ...]]:
         rows: list[tuple[Node, ...]] = []
@@ -216,6 +198,23 @@ def _ends_item(tokens: list[Token], place: int) -> bool:
     is_behind_value = before in ("number", "name", "command", ")", "}")
     is_joint = behind.kind in ("", ",", ";", ")", "]", "}") or behind.text in ("cup", "U", "cap")
     return is_behind_value and is_joint
+
+
+def _cases(rows: Sequence[tuple[Node, ...]]) -> Node:
+    """Values with their conditions, or equations that hold together."""
+    if all(len(row) == 1 for row in rows):
+        return Several(tuple(row[0] for row in rows))
+    if any(len(row) != 2 for row in rows):
+        raise UnreadableError("a case without a condition")
+    return Call("cases", tuple(node for row in rows for node in row))
+
+
+def _matrix(kind: str, rows: Sequence[tuple[Node, ...]]) -> Node:
+    """A matrix, or its determinant."""
+    if len({len(row) for row in rows}) != 1:
+        raise UnreadableError("a matrix with rows of different lengths")
+    node = Matrix(tuple(rows))
+    return Call("det", (node,)) if kind == "vmatrix" else node
 
 
 def _grouped(opening: str, items: list[Node], closing: str) -> Node:

@@ -24,31 +24,41 @@ _OPTION = re.compile(
 _FREE_LETTER = re.compile(
     r"(?<![A-Za-z0-9'\u2019\\{_^+*/=-])\(?([A-J])\)?(?=[.):,;!?\s]|$)(?!\s(?!is\s)[a-z])"
 )
+"""A letter within a sentence."""
 _DENIED = re.compile(
     r"(?:\b(?:not|cannot|never|neither|except|but|than|unlike|excluding|out|instead of|incorrect"
     r"|wrong|eliminated?|excluded?)|n't)(?:\s\w+){0,2}\s\(?$",
     re.IGNORECASE,
 )
+"""Before a letter it is not taken."""
 _DENIED_BEHIND = re.compile(
     r"\)?\s(?:is|was|are|can be|has been|cannot|can't|must be|seems)\s?(?:\w+\s){0,2}?"
     r"(?:not|out|wrong|false|incorrect|eliminated|excluded|impossible|unlikely|rejected|ruled)\b"
     r"|\)?\s(?:cannot|can't|isn't)\b",
     re.IGNORECASE,
 )
+"""Behind a letter it is not taken."""
 _BECAUSE = re.compile(r",?\s(?:because|since|as|given|due to)\s", re.IGNORECASE)
 _HEDGE = re.compile(
-    r"^(?:\(?(?:/|or|and|,|;|&|\+|\\lor)?\s*(?:or\s|and\s|maybe\s|possibly\s)*)\(?[A-J]\)?(?=[.):,;]|\s|$)"
+    r"^(?:\(?(?:/|or|and|,|;|&|\+|\\lor)?\s*(?:or\s|and\s|maybe\s|possibly\s)*)"
+    r"\(?[A-J]\)?(?=[.):,;]|\s|$)"
 )
+"""Directly behind a letter: another one."""
 _OTHER = re.compile(
     r"\b(?:no wait|not|wrong|incorrect|instead|or|xor|nor|and|unlikely|eliminated|excluded|ruled)\b"
     r"|as well as|\\ne|\u2260|(?<![A-Za-z])[A-J](?![A-Za-z'])"
 )
+"""Behind a bare letter: another one, or the letter is taken back."""
 _TAKEN_BACK = re.compile(
     r"\b(?:wait|correction|instead|scratch that|no,)|^is (?:wrong|incorrect|not)\b", re.IGNORECASE
 )
+"""In the text of an option: the letter is taken back."""
 _SECOND = re.compile(r"(?:^|[\s,;])(?:and|or)?\s?\(?[A-J][.):](?=\s|$)")
 """Another option with its text."""
 _NOT_ANOTHER = re.compile(r"[,;(]?\s?not\s\(?[A-J](?![A-Za-z])")
+"""Another option, which the answer is said not to be."""
+_JOINTS = ("or", "and", "/", "", "as well as", "and also")
+"""Between two letters of which neither is taken."""
 _GOES_ON = re.compile(r"(?!(?:is|because|since|as|which|with|for|given|or|and|xor|nor)\b)[a-z]")
 """What behind a letter makes it the first word of a sentence."""
 _NEAR = 40
@@ -110,14 +120,7 @@ def _free_letters(text: str) -> list[str]:
         return []
     if len(letters) > 1:
         between = tail[letters[-2].end() : last.start()].strip(" (),")
-        if letters[-2][1] != last[1] and between in (
-            "or",
-            "and",
-            "/",
-            "",
-            "as well as",
-            "and also",
-        ):
+        if letters[-2][1] != last[1] and between in _JOINTS:
             return [letters[-2][1], last[1]]
     return [last[1]]
 

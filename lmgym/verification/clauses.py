@@ -24,28 +24,37 @@ _BECAUSE = re.compile(
     r"|\.(?=\s|$)|[.!]\s|;\s|\s\(|\s[-\u2013\u2014]\s(?=[A-Za-z])",
     re.IGNORECASE,
 )
+"""Where an explanation of an answer begins."""
 _MATHS = re.compile(
     r"\$\$([^$]{1,2000})\$\$|\$([^$\n]{1,2000})\$"
     r"|\\\(((?:[^\\]|\\[^()]){1,2000})\\\)|\\\[((?:[^\\]|\\[^\[\]]){1,2000})\\\]"
 )
+"""Mathematics within its delimiters."""
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _WORD = re.compile(r"[A-Za-z]{4,}[,.:;!?]?|[A-Za-z]+[,.:;!?]|[A-Za-z]+'[a-z]+")
+"""A word of prose."""
 _KNOWN = frozenset(
     """
     sqrt cbrt infinity sinh cosh tanh arcsin arccos arctan floor ceil math sin cos tan cot sec csc
     log ln exp pi abs max min gcd lcm det cis
     """.split()  # noqa: SIM905 - a word list
 )
+"""Words that mathematics may begin with."""
 _COPULAS = frozenset(
     """
     is are be equals equal get gets gives give yields obtain becomes = :
     """.split()  # noqa: SIM905 - a word list
 )
+"""Before a value."""
 _UNITS = frozenset(("ft", "km", "cm", "mm", "in", "kg", "mg", "lb", "oz", "hr", "min", "ml"))
+"""No products of variables."""
 _JOINING = frozenset(("and", "or", "the", "for", "to", "is"))
+"""Words of prose between dollar signs: these are prices."""
 _JOINTS = ("", "+", "-", "*", "/", "^", "=", "<", ">")
+"""Signs behind a variable or a product; nothing at the end."""
 _SIGN = re.compile(r"[0-9=+*/^<>\\\[\](){}\u221a\u03c0\u221e\u2205\u211d]")
+"""What mathematics holds."""
 _NUMBER = re.compile(
     r"(?<![0-9A-Za-z_.,/^])[-+\u2212]?\\?[$\u20ac\u00a3\u00a5\u20b9]?"
     r"(?:[0-9][0-9,\u2009\u202f\u00a0]*(?:\.[0-9]+)?|\.[0-9]+)(?:\([0-9]+\))?"
@@ -56,7 +65,9 @@ _OPERATORS = frozenset("+*/^&_<>\\")
 _CALCULATION = re.compile(
     r"(?:[0-9.,%$()+\-*/\u00d7\u00f7\u00b7\u2212\s]|\s[xX](?=\s))*[0-9%)]\s*$"
 )
+"""Nothing but numbers and operations, at the end."""
 _VARIABLE = re.compile(r"(?:^|[^A-Za-z])[A-Za-z]\s?$|[0-9][A-Za-z]$")
+"""At the end of what is before a calculation: it is an equation."""
 _TURNED = re.compile(
     r"(?<![A-Za-z])(?:not|isn't|never|cannot|can't|minus|negative|less|fewer|smaller|greater|larger"
     r"|bigger|more|than|least|most|twice|thrice|double|triple|half|third|quarter|below|above|under"
@@ -89,12 +100,14 @@ _SIGNED = re.compile(
 )
 """A sign in words."""
 _ALTERNATIVE = re.compile(
-    r"[0-9][^.\n]{0,40}?(?:\b(?:or|maybe|perhaps|alternatively|otherwise|else)\b|\band\s(?:then|also|again)\b)"
+    r"[0-9][^.\n]{0,40}?(?:\b(?:or|maybe|perhaps|alternatively|otherwise|else)\b"
+    r"|\band\s(?:then|also|again)\b)"
     r"[^.\n0-9]{0,30}$",
     re.IGNORECASE,
 )
 """Before a last number: it is only one of several."""
 _TAKEN_BACK = re.compile(r"\b(?:wait|correction|scratch that|no, actually)\b", re.IGNORECASE)
+"""In an announced answer: it is no longer one."""
 _NOT_OTHER = re.compile(r",?\s\(?not\s[^\s,.()]{1,20}\)?(?=[\s.]*$)", re.IGNORECASE)
 """At the end: what the answer is not."""
 _DEPENDS = re.compile(
@@ -111,7 +124,8 @@ _UNREADABLE = re.compile(
 )
 """Mathematics that could not be read."""
 _EQUATED = re.compile(
-    r"(?:(?:half|twice|double|square|third|quarter)\s(?:of\s)?[A-Za-z]|[0-9][A-Za-z]|[A-Za-z]\s?\^\s?\{?[0-9]+\}?|[A-Za-z][\u00b2\u00b3]|[-+*/]\s?[0-9A-Za-z]+)\s"
+    r"(?:(?:half|twice|double|square|third|quarter)\s(?:of\s)?[A-Za-z]|[0-9][A-Za-z]"
+    r"|[A-Za-z]\s?\^\s?\{?[0-9]+\}?|[A-Za-z][\u00b2\u00b3]|[-+*/]\s?[0-9A-Za-z]+)\s"
     r"(?:is|are|equals?)\s?$",
     re.IGNORECASE,
 )
@@ -135,10 +149,12 @@ _ABOUT = re.compile(
 )
 """A rounded value at the end, behind an exact one."""
 _EXACT = re.compile(r"\\(?:sqrt|pi|frac)|[\u221a\u03c0/^]|sqrt|(?<![a-z])pi(?![a-z])")
+"""An exact value that is not a whole number."""
 _SPACES = re.compile(r"[ \t\r\n]+")
 _SENTENCE = re.compile(
     r"[.!?;]\s|:\s|\s(?:->|=>|\u2192|\u21d2|\\to|\\Rightarrow)\s|\u2014|\s-\s(?=[A-Za-z])"
 )
+"""Between sentences, or steps of a calculation."""
 
 
 def clauses(found: Extracted) -> Iterator[str]:

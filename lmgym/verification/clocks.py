@@ -18,8 +18,8 @@ _CLOCK = re.compile(
 )
 _CLOCK_WITHIN = re.compile(rf"(?<![0-9:.]){_CLOCK.pattern}(?![0-9:])", re.IGNORECASE)
 _TURNED = re.compile(
-    r"(?:\b(?:or|before|after|past|than|until|not|isn't|between|plus|behind|of|to)|[+<>\u2264\u2265\u2260]"
-    r"|\\[gl]e|\\ne)\s?(?:at\s)?$",
+    r"(?:\b(?:or|before|after|past|than|until|not|isn't|between|plus|behind|of|to)"
+    r"|[+<>\u2264\u2265\u2260]|\\[gl]e|\\ne)\s?(?:at\s)?$",
     re.IGNORECASE,
 )
 """Directly before a time it makes it another one, or none."""

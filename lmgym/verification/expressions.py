@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Any
 
 from lmgym.verification.lexing import UnreadableError
+from lmgym.verification.numeric import is_close, is_near, numeric
 from lmgym.verification.reasons import Reason
 from lmgym.verification.trees import (
     Call,
@@ -32,17 +33,8 @@ from lmgym.verification.trees import (
     symbols,
     walk,
 )
-from lmgym.verification.values import (
-    NotANumberError,
-    context,
-    exact,
-    is_close,
-    is_near,
-    more_digits,
-    numeric,
-    residue,
-    tolerance,
-)
+from lmgym.verification.values import NotANumberError, exact, residue
+from lmgym.verification.work import context, more_digits, tolerance
 
 __all__ = ["are_about_equal", "compare_expressions", "ratio"]
 
@@ -56,13 +48,15 @@ _RANGES = (
     (Fraction(1000), Fraction(1000)),
     (Fraction(-2000), Fraction(1000)),
 )
-_BEYOND = ((Fraction(2), Fraction(1)), (Fraction(-2), Fraction(-1)))
-"""Where coordinates are drawn from in units of the largest number of an expression."""
-_FAR = Fraction(10) ** 30
-_BENDING = frozenset(("abs", "cases", "floor", "ceil", "max", "min", "sgn"))
+"""Where the coordinates of each point are drawn from: a start, and a width to its right."""
 _N_NEAR = 6
 """Points near 0; at the others an expression may be too big."""
-"""Where the coordinates of each point are drawn from: a start, and a width to its right."""
+_BEYOND = ((Fraction(2), Fraction(1)), (Fraction(-2), Fraction(-1)))
+"""The same for expressions that bend, in units of their largest number."""
+_FAR = Fraction(10) ** 30
+"""Of the largest number; what is beyond is not looked for."""
+_BENDING = frozenset(("abs", "cases", "floor", "ceil", "max", "min", "sgn"))
+"""Functions that may be one expression near 0 and another one far from it."""
 _LARGEST_WHOLE = 24
 """Of a variable that is whole."""
 _NEEDED = 3

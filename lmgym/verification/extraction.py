@@ -41,6 +41,7 @@ _BETWEEN_BOXES = re.compile(
     r"|and|or|maybe|possibly|perhaps)*"
 )
 UNIT_BEHIND = re.compile(r"\s?(?:\\?%|\\text\s?\{[^{}]{1,40}\}|\^\s?\{?\\circ\}?|\u00b0)")
+"""A sign or a unit directly behind a value that stands in delimiters."""
 _TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _CALCULATION = re.compile(r"<<[^<>]{1,200}>>")
 """The notes of a calculator in the solutions of GSM8K."""

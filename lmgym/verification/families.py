@@ -11,8 +11,10 @@ from fractions import Fraction
 from math import lcm
 from typing import Any
 
+from lmgym.verification.numeric import is_close, numeric
 from lmgym.verification.trees import Const, Node, Relation, Symbol, symbols
-from lmgym.verification.values import NotANumberError, context, is_close, numeric
+from lmgym.verification.values import NotANumberError
+from lmgym.verification.work import context
 
 __all__ = ["are_same_families", "parameters"]
 

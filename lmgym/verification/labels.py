@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 from lmgym.verification.trees import (
+    MINUS_ONE,
     Call,
     Group,
     Node,
@@ -20,9 +19,9 @@ from lmgym.verification.trees import (
 __all__ = ["is_label", "name_of"]
 
 _OF_ANGLES = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
+"""Functions that a label may hold, as tan A."""
 _FUNCTIONS = frozenset("hFGHPpQq")
 """Letters that name a function where a variable or a number stands behind them."""
-_MINUS_ONE = Num(Fraction(-1))
 
 
 def name_of(node: Node) -> str | None:
@@ -68,7 +67,7 @@ def is_label(node: Node) -> bool:
     is_chance = isinstance(node, Product) and node.factors[0] == Symbol("P")
     if is_chance and isinstance(node, Product) and isinstance(node.factors[1], Relation):
         return len(node.factors) == 2
-    if isinstance(node, Power) and node.exponent == _MINUS_ONE:
+    if isinstance(node, Power) and node.exponent == MINUS_ONE:
         return isinstance(node.base, Symbol) and node.base.name.isupper()  # of a matrix
     if isinstance(node, Call) and node.name == "abs":
         return isinstance(node.args[0], Product) and all(n.isupper() for n in symbols(node))
@@ -76,10 +75,10 @@ def is_label(node: Node) -> bool:
     names = [inner.name for inner in inside if isinstance(inner, Symbol)]
     powers = [inner for inner in inside if isinstance(inner, Power)]
     numbers = [inner for inner in inside if isinstance(inner, Num)]
-    n_inverse = sum(power.exponent == _MINUS_ONE for power in powers)
+    n_inverse = sum(power.exponent == MINUS_ONE for power in powers)
     return (
         len(set(names)) == len(names)
-        and numbers == [_MINUS_ONE] * n_inverse
+        and numbers == [MINUS_ONE] * n_inverse
         and all(map(_is_label_power, powers))
         and all(inner.name in _OF_ANGLES for inner in inside if isinstance(inner, Call))
     )
@@ -88,4 +87,4 @@ def is_label(node: Node) -> bool:
 def _is_label_power(node: Power) -> bool:
     """Whether a power is a quotient, or the transpose of a matrix."""
     is_transpose = isinstance(node.exponent, Symbol) and node.exponent.name == "T"
-    return node.exponent == _MINUS_ONE or is_transpose
+    return node.exponent == MINUS_ONE or is_transpose

@@ -7,6 +7,7 @@ from fractions import Fraction
 from lmgym.verification.brackets import Brackets
 from lmgym.verification.lexing import UnreadableError
 from lmgym.verification.trees import (
+    MINUS_ONE,
     Call,
     Const,
     Group,
@@ -35,8 +36,9 @@ _ENDS = ("sqrt", "sin", "cos", "tan", "log", "ln", "pi")
 """What letters that stand together may end with, as in xsin."""
 _INVERTIBLE = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
 """Functions of which the power -1 is the inverse function."""
+_INVERSE = ("^", "{", "-", "1", "}")
+"""Signs behind an inverse function."""
 _ROOTS: dict[str, Node] = {"sqrt": Num(Fraction(1, 2)), "cbrt": Num(Fraction(1, 3))}
-_MINUS_ONE = Num(Fraction(-1))
 
 
 class Names(Brackets):
@@ -99,14 +101,17 @@ class Names(Brackets):
         while self.taken("'"):
             name += "'"
         if name.startswith(UNKNOWN):
-            if [self.text(k) for k in range(5)] == ["^", "{", "-", "1", "}"] and self.kind(
-                5
-            ) == "(":
-                self.place += 5
+            if self._is_before_inverse():
+                self.place += len(_INVERSE)
                 name += "^-1"
             if self.kind() == "(":
                 return Call(f"{name}()", self._arguments(name))
         return Symbol(name)
+
+    def _is_before_inverse(self) -> bool:
+        """Whether the power -1 and a bracket stand behind a function: f^{-1}(x)."""
+        is_power = all(self.text(place) == sign for place, sign in enumerate(_INVERSE))
+        return is_power and self.kind(len(_INVERSE)) == "("
 
     def _subscript(self) -> str:
         below = ""
@@ -124,7 +129,7 @@ class Names(Brackets):
         base, power = self._scripts()
         args = self._arguments(name)
         self.depth -= 1
-        if power == _MINUS_ONE and name in _INVERTIBLE:
+        if power == MINUS_ONE and name in _INVERTIBLE:
             return Call(f"arc{name}", args)
         node = _call(name, args, base)
         return node if power is None else Power(node, power)

@@ -21,21 +21,11 @@ _NOT = frozenset(
 _DENYING = frozenset(
     ("not", "never", "hardly", "instead", "neither", "nor", "or", "maybe", "possibly", "cannot")
 )
+"""Anywhere they deny an answer, or say that there is a choice."""
 _DENYING_NEAR = frozenset(
-    (
-        "fails",
-        "opposite",
-        "following",
-        "far",
-        "unlikely",
-        "none",
-        "wrong",
-        "incorrect",
-        "except",
-        "anything",
-        "rather",
-        "either",
-    )
+    """
+    fails opposite following far unlikely none wrong incorrect except anything rather either
+    """.split()  # noqa: SIM905 - a word list
 )
 """In the clause of an answer they make it another one."""
 _EXPLAINING = frozenset(
@@ -49,23 +39,27 @@ _OPPOSITES = {
     **{"yes": ("no",), "no": ("yes",), "true": ("false",), "false": ("true",)},
     **{"odd": ("even",), "even": ("odd",)},
 }
+"""Answers of which a response takes one."""
 _ARTICLES = ("the", "a", "an")
 _LISTED = re.compile(r"[,/&]|\band\b|\bas well as\b", re.IGNORECASE)
 _MARK = re.compile(r"[,:;]|\s(?:because|since)\s")
+"""Behind it an explanation begins."""
 _CLAUSE_END = re.compile(r"[.;!?]\s|\n")
 _MATHEMATICAL = re.compile(r"[\\^_=<>+*|~]")
 """In a gold that is no words and cannot be read."""
 _OF_SIGNS = ("Sm", "So", "Sk", "No")
 """Unicode's categories of signs."""
 _NEGATING = re.compile(r"[\u2260\u00ac~\u2209\u266d\u266f\u207a\u207b]|\\ne|\\not|\\neg|!=")
+"""Signs that make words other ones: not, sharp and flat, a charge."""
 _PUNCTUATION = re.compile(r"[^\w\s/+-]")
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words.
+    """An answer in words.
 
     Attributes:
+        words: in lower case, without punctuation.
         signs: all of it without spaces, where it is mathematics that could not be read: such an
             answer has to be the same.
     """
@@ -93,16 +87,14 @@ class Phrase:
     def _within(self, words: tuple[str, ...], clause: str, method: str) -> Reason:
         """Why these words among others are or aren't the answer."""
         n, near = len(self.words), _words(clause)
-        head, _, rest = clause.partition(_first_mark(clause))
-        if _words(head) == self.words and self._is_explained(_words(rest)):
+        if self._is_explained(clause):
             return Reason.EQUAL
         if self._holds_one_of(_DENYING, words) or self._holds_one_of(_DENYING_NEAR, near):
             return Reason.NOT_EQUAL
         if words[:n] == self.words and words[n] in _EXPLAINING:
             opposites = _OPPOSITES.get(self.words[0], ())
-            is_hedged = any(word in opposites for word in words[n:]) or words[n + 1 :][:1] == (
-                "well",
-            )
+            is_joined = words[n + 1 : n + 2] == ("well",)  # as well as another one
+            is_hedged = is_joined or any(word in opposites for word in words[n:])
             return Reason.HEDGED if is_hedged else Reason.EQUAL
         before = near[-n - 1] if len(near) > n else ""
         if near[-n:] != self.words or before in _NOT:
@@ -112,8 +104,12 @@ class Phrase:
         )
         return Reason.HEDGED if is_listed else Reason.EQUAL
 
-    def _is_explained(self, rest: tuple[str, ...]) -> bool:
-        """Whether what stands behind the answer explains it, and says nothing else."""
+    def _is_explained(self, clause: str) -> bool:
+        """Whether a clause is the answer, and behind a mark what explains it and no more."""
+        mark = _MARK.search(clause)
+        if mark is None or _words(clause[: mark.start()]) != self.words:
+            return False
+        rest = _words(clause[mark.end() :])
         opposites = _OPPOSITES.get(self.words[0], ())
         if any(word in opposites for word in rest) or not rest:
             return False
@@ -122,12 +118,6 @@ class Phrase:
     def _holds_one_of(self, denying: frozenset[str], words: tuple[str, ...]) -> bool:
         """Whether some words deny an answer, or say that there is a choice."""
         return any(word in denying and word not in self.words for word in words)
-
-
-def _first_mark(clause: str) -> str:
-    """Behind what an explanation begins; a sign that is not there where nothing is explained."""
-    match = _MARK.search(clause)
-    return "\0" if match is None else match[0]
 
 
 def _last_clause(found: Extracted) -> str:

@@ -26,9 +26,11 @@ _SCALES = {
     "billion": "*1000000000",
     "trillion": "*1000000000000",
 }
+"""Words behind a number that multiply it."""
+_ANY_SCALE = "|".join(_SCALES)
 _SCALE = re.compile(
-    r"(?<=[0-9])[\s~]*(?:\\[ ,])?(?:(hundred|dozen|thousand|million|billion|trillion)(?![a-z])"
-    r"|\\(?:text|mathrm)\s?\{[\s~]*(hundred|dozen|thousand|million|billion|trillion)[\s~]*\})",
+    rf"(?<=[0-9])[\s~]*(?:\\[ ,])?(?:({_ANY_SCALE})(?![a-z])"
+    rf"|\\(?:text|mathrm)\s?\{{[\s~]*({_ANY_SCALE})[\s~]*\}})",
     re.IGNORECASE,
 )
 _DECORATION = re.compile(r"\\(?:text|mathrm|textbf|mbox)|[{}$.]|\\[ ,;]")

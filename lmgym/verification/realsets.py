@@ -8,6 +8,7 @@ from functools import cmp_to_key
 from itertools import pairwise
 from typing import Any
 
+from lmgym.verification.numeric import is_close, is_near, numeric
 from lmgym.verification.trees import (
     Call,
     Const,
@@ -20,15 +21,8 @@ from lmgym.verification.trees import (
     Symbol,
     negated,
 )
-from lmgym.verification.values import (
-    NotANumberError,
-    context,
-    exact,
-    is_close,
-    is_near,
-    numeric,
-    tolerance,
-)
+from lmgym.verification.values import NotANumberError, exact
+from lmgym.verification.work import context, tolerance
 
 __all__ = ["RealSet", "is_set_of_reals", "real_set"]
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from lmgym.verification.vocabulary import SCALES
+
 __all__ = ["THIN", "in_ascii", "plain_spelling", "spaced_digits"]
 
 THIN = "\u2009"
@@ -61,7 +63,6 @@ _PYTHON = (
 )
 _NO_SPACE = re.compile(r",\\!\s*|\\!")
 _TEMPERATURE = re.compile("\u00b0\\s?([CFK])(?![a-z])")
-_SCALES = {"C": r"\text{ celsius}", "F": r"\text{ fahrenheit}", "K": r"\text{ kelvin}"}
 _TABLE = str.maketrans(_CHARACTERS)
 
 _THIN_COMMAND = re.compile(r"(?<!\\)\\[,;: !]|~|\\thinspace(?![a-zA-Z])")
@@ -230,7 +231,7 @@ def in_ascii(text: str) -> str:
     """Unicode mathematics in ASCII and LaTeX's names; other characters as they are."""
     if text.isascii():
         return text
-    text = _TEMPERATURE.sub(lambda m: _SCALES[m[1]], text)
+    text = _TEMPERATURE.sub(lambda m: rf"\text{{ {SCALES[m[1]]}}}", text)
     text = text.replace("\u00b3\u221a", "\u221b")
     text = _HATTED.sub(r"\\hat{\1}", _SMALL_FRACTION.sub(_small_fraction, text))
     text = _OVERLINED.sub(lambda m: r"\overline{" + m[1].replace("\u0305", "") + "}", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lmgym.verification.number_words import in_digits
+from lmgym.verification.vocabulary import SCALES
 
 __all__ = ["as_formula"]
 
@@ -57,7 +58,6 @@ _MINUTES = re.compile(
 _TEMPERATURE = re.compile(
     r"(?:\^\s?\{?\s?\\circ\s?\}?|\\degree)\s*(?:\\(?:text|mathrm)\s?\{\s?)?([CFK])(?![A-Za-z])\s?\}?$"
 )
-_SCALES = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}
 _ROWS = re.compile(r"\[([-0-9./ ]+(?:,[-0-9./ ]+)*(?:;[-0-9./ ,]+)+)\]")
 """A matrix with a semicolon between its rows."""
 _NAMED = re.compile(r"(?:\\(?:int|iint|sum|prod|lim)(?![a-z])|[\u222b\u2211\u220f])")
@@ -77,7 +77,7 @@ def as_formula(text: str) -> str:
         for pattern, plain in _SPOKEN if " " in text or "(" in text else ():
             text = pattern.sub(plain, text)
         if "circ" in text or "degree" in text:
-            text = _TEMPERATURE.sub(lambda m: rf"\text{{ {_SCALES[m[1]]}}}", text)
+            text = _TEMPERATURE.sub(lambda m: rf"\text{{ {SCALES[m[1]]}}}", text)
     if "'" in text:
         text = _FEET.sub(r"\1 ft \2 in", _MINUTES.sub(_in_degrees, text))
     if ";" in text:

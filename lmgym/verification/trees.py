@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, Union
 
 __all__ = [
+    "MINUS_ONE",
     "Call",
     "Const",
     "Group",
@@ -206,14 +207,15 @@ def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
     return change(node)
 
 
-_MINUS_ONE = Num(Fraction(-1))
+MINUS_ONE = Num(Fraction(-1))
+"""Factor of what is negated, exponent of what is divided by."""
 
 
 def negated(node: Node) -> Node:
     """Minus a node."""
-    return Num(-node.value) if isinstance(node, Num) else Product((_MINUS_ONE, node))
+    return Num(-node.value) if isinstance(node, Num) else Product((MINUS_ONE, node))
 
 
 def inverse(node: Node) -> Node:
     """One divided by a node: a number, where the node is one that is not 0."""
-    return Num(1 / node.value) if isinstance(node, Num) and node.value else Power(node, _MINUS_ONE)
+    return Num(1 / node.value) if isinstance(node, Num) and node.value else Power(node, MINUS_ONE)

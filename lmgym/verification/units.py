@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 
+from lmgym.verification.vocabulary import SCALES
 from lmgym.verification.wrappers import WRAPPER
 
 __all__ = ["Unit", "split_unit"]
@@ -109,7 +110,6 @@ _CASED = {
 """Symbols with capitals."""
 _SYMBOLS = frozenset("msghdLNJWVKCF$\u20ac\u00a3\u00a2\u00a5\u20b9")
 """Units of one letter; of those, lower case alone is no newton, joule, watt or volt."""
-_DEGREES_OF = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}
 _RATES = {
     "mph": "mile/hour",
     "kph": "km/hour",
@@ -142,13 +142,13 @@ _PARTS = re.compile(
 )
 _MATHEMATICAL = frozenset(
     """
-    hundredth hundredths tenth tenths half halves third thirds quarter fourth fourths fifth
-    fifths sixth sixths seventh sevenths eighth eighths ninth ninths twelfth twelfths thousandth
-    tens hundreds thousands millions billions dozens crore lakh score gross quadrillion below
-    above debt wrong subtracted than twice thrice added point thousandths hundred thousand
-    million billion trillion dozen squared cubed factorial times fold plus minus over percent
-    percentage or and pi e i x y z sqrt sin cos tan log ln infinity inf oo mod u cup to is not
-    of in exp t theta except unless otherwise divided multiplied together
+    half halves third thirds quarter fourth fourths fifth fifths sixth sixths seventh sevenths
+    eighth eighths ninth ninths tenth tenths twelfth twelfths hundredth hundredths thousandth
+    thousandths hundred thousand million billion trillion quadrillion dozen score gross crore lakh
+    tens dozens hundreds thousands millions billions percent percentage point
+    plus minus times over divided multiplied added subtracted squared cubed factorial twice thrice
+    fold than below above together mod cup of to in and or not is except unless otherwise wrong debt
+    pi e i x y z t u theta exp sqrt sin cos tan log ln infinity inf oo
     """.split()  # noqa: SIM905 - a word list
 )
 """Words that are no things that are counted."""
@@ -160,6 +160,7 @@ _NEUTRAL = frozenset(
 )
 """Words around a unit that say nothing of it."""
 _SHORTEST_NOUN, _LONGEST_SYMBOL = 3, 2
+"""Letters of a thing that is counted, and of a symbol with a capital."""
 _WRAPPED_END = re.compile(WRAPPER + r"\{[^{}]*\}(?:\s?\^\s?\{?-?[0-9]\}?|\u00b2|\u00b3)?[\s.]*$")
 _NUMERAL = re.compile(
     r"[-+]?(?:\\?\$)?\s?(?:[0-9][0-9,.\u2009 ]*|\.[0-9]+)(?:/[0-9]+)?"
@@ -201,7 +202,7 @@ def _joined(currency: Unit | None, behind: Unit) -> Unit:
     """The unit before a value with the words behind it; else the unit behind it."""
     if currency is None:
         return behind
-    return replace(currency, about=frozenset(name for name in behind.about))
+    return replace(currency, about=behind.about)
 
 
 def _may_be_unit(value: str, tail: re.Match[str], text: str) -> bool:
@@ -296,13 +297,9 @@ def _known(word: str) -> list[tuple[str, Fraction, int]] | None:
         above = _known(upper) or [("noun revolution", Fraction(1), 1)]
         return above + [(name, factor, -power) for name, factor, power in _known(lower) or []]
     if plain.startswith("\u00b0"):
-        plain = _DEGREES_OF[plain[-1]]
-    if (
-        plain[0].isupper()
-        and plain[1:].islower()
-        and len(plain) <= _LONGEST_SYMBOL
-        and plain not in _CASED
-    ):
+        plain = SCALES[plain[-1]]
+    is_symbol = len(plain) <= _LONGEST_SYMBOL and plain[0].isupper() and plain[1:].islower()
+    if is_symbol and plain not in _CASED:
         return None  # another prefix: Mm is not mm
     name = _CASED.get(plain, plain if len(plain) == 1 else plain.lower())
     found = _UNITS.get(name) or (_UNITS.get(_singular(name)) if len(name) > 2 else None)

@@ -1,8 +1,16 @@
 r"""`verify`: whether a response gives the answer that a gold says, and why.
 
-The answer is extracted (`extraction`, `clauses`), read as a choice, a time, a date, words, or a
-tree of mathematics with a unit (`readings`), and compared exactly (`judging`, `comparison`). Text
-of a model is parsed, never executed; what is too long or too big is refused, not computed.
+The answer is extracted (`extraction`, `clauses`), read as a choice, a time, a date, words
+(`choices`, `clocks`, `dates`, `phrases`), or a tree of mathematics with a unit, and compared
+exactly. Text of a model is parsed, never executed; what is too long or too big is refused, not
+computed.
+
+- Reading: `readings`, of words (`spoken`, `number_words`), units (`units`), and mathematics in one
+  spelling (`spelling`) by tokens (`lexing`) and layers from tight to loose: `cursor`, `brackets`,
+  `names`, `atoms`, `grammar`, to `trees`.
+- Comparing: `judging` by a `policy`, `comparison` by its layers from `comparer` on, `realsets`,
+  `families`, `matrices`, `expressions`; in the end `values` (exact) and `numeric` (in many digits),
+  within a share of `work`.
 """
 
 from __future__ import annotations
@@ -25,7 +33,8 @@ from lmgym.verification.policy import STRICT, Policy
 from lmgym.verification.readings import Reading, bare_number, read
 from lmgym.verification.reasons import Reason
 from lmgym.verification.trees import Num, symbols
-from lmgym.verification.values import NotANumberError, exact, start, stop
+from lmgym.verification.values import NotANumberError, exact
+from lmgym.verification.work import start, stop
 
 __all__ = ["STRICT", "Policy", "Reading", "Verdict", "read_gold", "verify", "verify_batch"]
 

@@ -1,8 +1,17 @@
-"""Names of functions, constants and Greek letters; and English words that are as short as them."""
+"""Names of functions, constants, letters and scales; and English words that are as short."""
 
 from __future__ import annotations
 
-__all__ = ["ALIASES", "CONSTANTS", "FUNCTIONS", "GREEK", "MATRICES", "SHORT_WORDS", "UNKNOWN"]
+__all__ = [
+    "ALIASES",
+    "CONSTANTS",
+    "FUNCTIONS",
+    "GREEK",
+    "MATRICES",
+    "SCALES",
+    "SHORT_WORDS",
+    "UNKNOWN",
+]
 
 UNKNOWN = ("f", "g", "Phi", "phi", "varphi", "Gamma", "zeta", "Psi")
 """What begins the names of functions of which nothing is known, as in f(x + 1) and g_2'(x)."""
@@ -35,6 +44,9 @@ GREEK = frozenset(
 
 MATRICES = frozenset(("matrix", "pmatrix", "bmatrix", "vmatrix", "Bmatrix", "smallmatrix", "array"))
 """Environments of LaTeX that hold rows."""
+
+SCALES = {"C": "celsius", "F": "fahrenheit", "K": "kelvin"}
+"""Of temperature, by their letters."""
 
 SHORT_WORDS = frozenset(
     """
