@@ -164,11 +164,12 @@ def clauses(found: Extracted) -> Iterator[str]:
         >>> list(clauses(extract("The answer is 4, as it is even.")))[:2]
         ['4, as it is even', '4']
     """
-    text = spaced_digits(found.text)
-    if "inus" in text or "egative" in text:
-        text = _SIGNED.sub(r"\1\2-", text)
-    if text != found.text:
-        found = Extracted(text, found.method)
+    if len(found.text) <= MAX_LENGTH:
+        text = spaced_digits(found.text)
+        if "inus" in text or "egative" in text:
+            text = _SIGNED.sub(r"\1\2-", text)
+        if text != found.text:
+            found = Extracted(text, found.method)
     whole = cleaned(found.text)
     if len(whole) <= MAX_LENGTH:
         yield whole

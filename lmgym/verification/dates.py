@@ -32,6 +32,8 @@ _TURNED = re.compile(
     re.IGNORECASE,
 )
 """Directly before a day it makes it another one, or none."""
+_NEAR = 20
+"""Characters before a day that are looked at."""
 _FORMS = (_MONTH_FIRST, _DAY_FIRST, _NUMERIC, _SLASHED)
 
 
@@ -49,7 +51,7 @@ class Date:
         own = as_date(text)
         if own is None:
             within = [] if found.method == "box" else _all(text)
-            if any(_TURNED.search(text[: match.start()]) for match in within):
+            if any(_TURNED.search(text[max(0, m.start() - _NEAR) : m.start()]) for m in within):
                 return Reason.NOT_EQUAL
             dates = {date for date in map(_date_of, within) if date is not None}
             if len(dates) != 1:

@@ -67,6 +67,8 @@ _N_MODULO = 2
 """Points at which rational functions are compared."""
 _ROUNDED = 0.05
 """Relative error of what is said to be about equal."""
+_MAX_DECIMALS = 30
+"""Of a rounded value."""
 _PRIMES = (2364435959070974357, 867332234130483127845800671, 166321870515811189415978459714111)
 """None of a form that a power of a small number is 1 modulo it."""
 
@@ -92,8 +94,13 @@ def compare_expressions(answer: Node, gold: Node) -> Reason:
 
 
 def _with_constants(answer: Node, gold: Node) -> Node:
-    """The answer with c and c_1 as the gold's C and C_1, where it has none of these."""
+    """The answer with c and c_1 as the gold's C and C_1, where these are constants that are added.
+
+    So they are in what an integral or a differential equation has for a solution.
+    """
     ours, theirs = symbols(answer), symbols(gold)
+    if not isinstance(gold, Sum) or any(name[:1].isupper() and name[0] != "C" for name in theirs):
+        return answer
     new = {name for name in theirs - ours if name.partition("_")[0] == "C"}
     old = {name.lower(): name for name in new if name.lower() in ours - theirs}
     if not old:
@@ -232,6 +239,16 @@ def are_about_equal(value: Node, rounded: Node) -> bool:
     except NotANumberError:
         return False
     return bool(abs(a - b) <= abs(a) * _ROUNDED)
+
+
+def is_rounded_to(value: Node, rounded: Node) -> bool:
+    """Whether a numeral is a value that is no numeral itself, rounded or cut to its decimals."""
+    if isinstance(value, Num) or not isinstance(rounded, Num):
+        return False
+    decimals = (k for k in range(_MAX_DECIMALS) if (rounded.value * 10**k).denominator == 1)
+    unit = 10.0 ** -next(decimals, _MAX_DECIMALS)
+    a, b = numeric(value, {}), numeric(rounded, {})
+    return bool(abs(a - b) <= unit / 2 or (0 <= abs(a) - abs(b) < unit and abs(a - b) < unit))
 
 
 def ratio(first: Node, second: Node) -> Any | None:

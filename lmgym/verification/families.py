@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import lcm
 from typing import Any
 
+from lmgym.verification.lexing import UnreadableError
 from lmgym.verification.numeric import is_close, numeric
 from lmgym.verification.trees import Const, Node, Relation, Symbol, symbols
 from lmgym.verification.values import NotANumberError
@@ -21,7 +22,8 @@ __all__ = ["are_same_families", "parameters"]
 _INTEGERS = Const("integers")
 _MAX_RATIO = 60
 """Of two periods, numerator and denominator."""
-_MAX_RESIDUES = 240
+_MAX_RESIDUES = 120
+"""Of a family within the period that it has in common with another."""
 
 Residues = list[tuple[Any, Any]]
 """Values, each with the period in which it comes again."""
@@ -47,7 +49,7 @@ def are_same_families(answers: Sequence[Node], golds: Sequence[Node]) -> bool:
         golds: those of the gold.
     """
     ours, theirs = _residues(answers), _residues(golds)
-    if not ours or not theirs:
+    if not ours or not theirs or max(len(ours), len(theirs)) > _MAX_RESIDUES:
         return False
     unit = theirs[0][1]
     ratios = [_ratio(period, unit) for _, period in (*ours, *theirs)]
@@ -57,6 +59,8 @@ def are_same_families(answers: Sequence[Node], golds: Sequence[Node]) -> bool:
     below = lcm(*(ratio.denominator for ratio in known))
     times = Fraction(lcm(*(int(ratio * below) for ratio in known)), below)
     common = unit * times.numerator / times.denominator
+    if any(_turns(found, common) > _MAX_RESIDUES for found in (ours, theirs)):
+        raise UnreadableError("a family of too many values", too_big=True)
     first, second = _within(ours, common), _within(theirs, common)
     return len(first) == len(second) and all(_holds(second, value, common) for value in first)
 
@@ -99,6 +103,11 @@ def _ratio(period: Any, unit: Any) -> Fraction | None:
     return None
 
 
+def _turns(residues: Residues, common: Any) -> int:
+    """How many values residues take within a common period, equal ones counted as well."""
+    return sum(int(context().nint(common / period)) for _, period in residues)
+
+
 def _within(residues: Residues, common: Any) -> list[Any]:
     """The different values that residues take within a common period."""
     mp = context()
@@ -106,7 +115,7 @@ def _within(residues: Residues, common: Any) -> list[Any]:
     for value, period in residues:
         for k in range(int(mp.nint(common / period))):
             each = value + k * period
-            if len(found) < _MAX_RESIDUES and not _holds(found, each, common):
+            if not _holds(found, each, common):
                 found.append(each)
     return found
 

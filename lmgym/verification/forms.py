@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TypeGuard
 
-from lmgym.verification.expressions import are_about_equal
+from lmgym.verification.expressions import are_about_equal, is_rounded_to
 from lmgym.verification.families import are_same_families, parameters
 from lmgym.verification.labels import name_of
 from lmgym.verification.reasons import Reason
@@ -21,7 +21,7 @@ class Forms(Solutions):
     """The part of the comparison that knows special forms."""
 
     def compare_rounded(self, answer: Relation, gold: Node) -> Reason:
-        """The value, or the rounded one behind it, where that is about the same."""
+        """The value, or the rounded one behind it; not both of two numbers that are about equal."""
         before = unrounded(answer)
         if isinstance(before, Relation) and len(before.sides) == len(answer.sides):
             return self.compare(before, gold)
@@ -29,7 +29,9 @@ class Forms(Solutions):
         if not are_about_equal(value, answer.sides[-1]):
             return Reason.NOT_EQUAL
         reason = self.compare(before, gold)
-        return reason if reason.is_correct else self.compare(answer.sides[-1], gold)
+        if reason.is_correct or not is_rounded_to(value, answer.sides[-1]):
+            return reason
+        return self.compare(answer.sides[-1], gold)
 
     def compare_families(self, answer: Node, gold: Several) -> Reason:
         """The values of all whole numbers; that they are whole the answer need not say."""

@@ -91,6 +91,8 @@ class _Parser(Atoms):
             elif self.taken_command("in"):
                 signs.append("in")
             elif self.taken_command("approx"):
+                if "~" in signs:
+                    raise UnreadableError("a value that is rounded twice")
                 signs.append("~")
             elif self.taken_command("equiv"):
                 return Relation((*sides, self._residue()), (*signs, "="))

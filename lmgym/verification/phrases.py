@@ -49,7 +49,9 @@ _MATHEMATICAL = re.compile(r"[\\^_=<>+*|~]")
 """In a gold that is no words and cannot be read."""
 _OF_SIGNS = ("Sm", "So", "Sk", "No")
 """Unicode's categories of signs."""
-_NEGATING = re.compile(r"[\u2260\u00ac~\u2209\u266d\u266f\u207a\u207b]|\\ne|\\not|\\neg|!=")
+_NEGATING = re.compile(
+    r"[\u2260\u00ac\u2209\u266d\u266f\u207a\u207b]|\\(?:neq?|not|neg)(?![a-z])|!="
+)
 """Signs that make words other ones: not, sharp and flat, a charge."""
 _PUNCTUATION = re.compile(r"[^\w\s/+-]")
 

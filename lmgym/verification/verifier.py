@@ -94,14 +94,16 @@ def verify(response: str, gold: str, policy: Policy = STRICT) -> Verdict:
     found = extract(response)
     if found is None or not found.text.strip():
         return Verdict(False, None, "nothing" if found is None else found.method, Reason.EMPTY)
-    if isinstance(target, Reading):
+    if not isinstance(target, Reading):
+        is_too_long = len(found.text) > MAX_LENGTH
+        reason = Reason.TOO_BIG if is_too_long else target.reason(found)
+        text = found.text[:_MAX_SHOWN]
+    else:
         start(policy.tolerance)
         try:
             reason, text = _against_reading(found, target, policy)
         finally:
             stop()
-    else:
-        reason, text = target.reason(found), found.text[:_MAX_SHOWN]
     return Verdict(reason.is_correct, text, found.method, reason)
 
 
