@@ -25,6 +25,20 @@ SPELLINGS = (
     ("+", " + "),
     (",", ",\\ "),
 )
+PIECES = r"""
+    \frac{1}{2} \sqrt{2} \pi x k n 1 3.5 1,234 + - * / ^ _ ^{-1} ^T ( ) [ ] { } \{ \} | = < \le : ;
+    , \approx \equiv \pmod{7} \in \integers \pm \cup \setminus \hat{i} \vec{a} \times \overline{z}
+    f( f'( \begin{cases} \end{cases} \begin{pmatrix} \end{pmatrix} & \\ if otherwise or and not to
+    is minus five twenty half \text{ cm } km \% ° ' '' \choose \angle ]2,3[ \infty May 3:30 PM (B)
+    yes squared
+    """.split()  # noqa: SIM905 - a list of pieces
+SPECIAL = (
+    r"\frac{\pi}{4}+k\pi, k\in\mathbb{Z}",
+    r"\begin{cases}x&x\ge0\\-x&x<0\end{cases}",
+    *("1:2:3", r"x\equiv3\pmod7", r"\langle1,2\rangle", "f(x)=2x+1", "x^2+C", "x=1,y=2", "[2,5)"),
+    *("5 m/s", "B", "3:30 PM", "yes", "March 5, 2020", r"2\pm\sqrt3", "(-1)^n", "|x|"),
+)
+"""Golds of kinds that have rules of their own."""
 MATHEMATICAL = "\\{}()[]^_$+-*/=<>,.;:!%&|0123456789abcixyzsqrtfn \n"
 NAMES = st.sampled_from("xyzabn")
 
@@ -108,6 +122,18 @@ def test_the_next_integer_is_wrong_however_large(value: int) -> None:
 @given(st.one_of(st.text(), st.text(alphabet=MATHEMATICAL)), answers())
 def test_no_text_makes_it_raise(response: str, gold: str) -> None:
     assert verify(response, gold).reason in set(Reason)
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=25).map(" ".join),
+    st.sampled_from((1, 1, 300)),
+    st.sampled_from(("\\boxed{%s}", "The answer is %s", "%s")),
+    st.sampled_from(SPECIAL),
+)
+def test_no_pieces_of_mathematics_make_it_raise(
+    pieces: str, times: int, form: str, gold: str
+) -> None:
+    assert verify(form % (f"{pieces} " * times), gold).reason in set(Reason)
 
 
 @given(st.text())
