@@ -1,0 +1,117 @@
+"""Alpha-Rank (Omidshafiei et al. 2019): how long evolution stays with each agent.
+
+A population of m equal agents now and then has one mutant, who copies or is copied by chance and
+payoff until the population is equal again. With selection of intensity alpha, a mutant r takes over
+a population of s with the chance (1 - exp(-u)) / (1 - exp(-m u)), u = alpha (M[r, s] - M[s, r]).
+The rank of an agent is its share of the time in the resulting Markov chain, where each agent is as
+likely to be the mutant. It rewards agents that are hard to displace, also in cycles, where ratings
+on a line mean little.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lmgym.errors import LmgymError
+
+from .arrays import Floats
+from .payoffs import square_payoffs
+
+__all__ = ["alpha_rank", "stationary_distribution"]
+
+_KINDS = (np.float64, np.longdouble)  # on some platforms the latter reaches much further down
+
+
+def alpha_rank(payoffs: ArrayLike, *, alpha: float = 100.0, population: int = 50) -> Floats:
+    """The shares of the agents, shape (n,), which sum to 1.
+
+    Equal to OpenSpiel's alpharank of one population with its local selection; that of a
+    constant-sum game with global selection is the same at alpha m / (2 (m - 1)). Chances that
+    underflow at large alpha are handled by their logarithms.
+
+    Args:
+        payoffs: of the row against the column, shape (n, n), for instance win rates.
+        alpha: intensity of selection.
+        population: its size m.
+
+    Example:
+        >>> alpha_rank([[0.5, 0.9, 0.1], [0.1, 0.5, 0.9], [0.9, 0.1, 0.5]]).round(3)
+        array([0.333, 0.333, 0.333])
+        >>> alpha_rank([[0.5, 0.6], [0.4, 0.5]], alpha=1, population=10).round(3)
+        array([0.858, 0.142])
+    """
+    table = square_payoffs(payoffs)
+    if not (math.isfinite(alpha) and alpha > 0):
+        raise LmgymError(f"alpha is {alpha}; give a number above 0, as 100")
+    if population < 2:
+        raise LmgymError(f"population is {population}; give 2 agents or more, as 50")
+    return stationary_distribution(_log_fixation(alpha * (table - table.T), population))
+
+
+def stationary_distribution(log_rates: Floats) -> Floats:
+    """The shares of time of a Markov chain by its rates from the row to the column.
+
+    States are taken out one by one, only by sums and products of positive numbers, so small shares
+    are as exact as large ones (Grassmann, Taksar and Heyman 1985).
+
+    Args:
+        log_rates: logarithms, finite and at most about 0 off the diagonal, shape (n, n).
+    """
+    others = ~np.eye(len(log_rates), dtype=bool)
+    least = float(log_rates[others].min(initial=0.0))
+    for kind in _KINDS:
+        if 2 * least > np.log(np.finfo(kind).tiny):  # products of two rates are numbers, too
+            return _normalized(_eliminated(np.exp(log_rates.astype(kind))))
+    logs = _log_eliminated(log_rates.copy())
+    return _normalized(np.exp(logs - logs.max()))
+
+
+def _log_fixation(advantage: Floats, m: int) -> Floats:
+    """Log chances that the column takes over a population of the row, shape (n, n).
+
+    Both signs share the factor (1 - exp(-|u|)) / (1 - exp(-m |u|)), which is 1 / m at 0.
+
+    Args:
+        advantage: alpha times what the row earns against the column less what that earns.
+        m: size of the population.
+    """
+    u = -advantage  # of the mutant, which is the column
+    size = np.abs(u)
+    shared = np.full(u.shape, -math.log(m))
+    apart = size > 0
+    shared[apart] = np.log(np.expm1(-size[apart]) / np.expm1(-m * size[apart]))
+    chances: Floats = shared - (m - 1) * np.maximum(-u, 0)
+    return chances
+
+
+def _normalized(shares: NDArray[Any]) -> Floats:
+    normalized: Floats = (shares / shares.sum()).astype(np.float64)
+    return normalized
+
+
+def _eliminated(rates: NDArray[Any]) -> NDArray[Any]:
+    """Shares, up to a factor; `rates` is used up."""
+    n = len(rates)
+    for k in range(n - 1, 0, -1):
+        rates[:k, k] /= rates[k, :k].sum()
+        rates[:k, :k] += rates[:k, k, None] * rates[k, :k]
+    shares = np.ones(n, rates.dtype)
+    for k in range(1, n):
+        shares[k] = shares[:k] @ rates[:k, k]
+    return shares
+
+
+def _log_eliminated(logs: Floats) -> Floats:
+    """Logarithms of the same."""
+    n = len(logs)
+    for k in range(n - 1, 0, -1):
+        logs[:k, k] -= np.logaddexp.reduce(logs[k, :k])
+        logs[:k, :k] = np.logaddexp(logs[:k, :k], logs[:k, k, None] + logs[k, :k])
+    shares = np.zeros(n)
+    for k in range(1, n):
+        shares[k] = np.logaddexp.reduce(shares[:k] + logs[:k, k])
+    return shares
