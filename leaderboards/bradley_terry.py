@@ -23,7 +23,16 @@ from .arrays import Floats
 from .comparison_graph import is_bounded
 from .match_counts import PairCounts
 
-__all__ = ["BradleyTerryFit", "Likelihood", "Moments", "Ties", "fit_connected", "maximize"]
+__all__ = [
+    "BradleyTerryFit",
+    "Chances",
+    "Likelihood",
+    "Moments",
+    "Ties",
+    "fit_connected",
+    "maximize",
+    "with_pseudo_wins",
+]
 
 Ties: TypeAlias = Literal["half", "davidson"]
 """A draw as half a win for each, or as an outcome of its own (Davidson 1970)."""
@@ -33,22 +42,30 @@ _SURE = 0.5  # a full step this long gains
 _CLOSE = 1e-6  # after a step this short the error is about its square
 
 
+class Chances(NamedTuple):
+    """What a match of each pair comes to, shape (P,) each; draws have no chance as half wins."""
+
+    win: Floats
+    draw: Floats
+    loss: Floats
+
+
 class Moments(NamedTuple):
-    """What is expected of a match of each pair, all of shape (P,).
+    """What is expected of a match of each pair, shape (P,) each.
 
     Attributes:
         score: the mean score of the first: 1 for a win, 1/2 for a draw.
         variance: of the score.
-        draw: the chance of a draw; 0 where draws are half wins, as what follows.
+        draw: the chance of a draw.
         covariance: of the score and whether it is drawn.
         draw_variance: of whether it is drawn.
     """
 
     score: Floats
     variance: Floats
-    draw: Floats | float = 0.0
-    covariance: Floats | float = 0.0
-    draw_variance: Floats | float = 0.0
+    draw: Floats
+    covariance: Floats
+    draw_variance: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +100,8 @@ class Likelihood:
         lead: Floats = x[self.pairs.first] - x[self.pairs.second]
         return lead
 
-    def moments(self, x: Floats) -> Moments:
-        """What is expected of a match."""
-        win, draw, loss = self.chances(x)
-        if not self.has_draw_strength:
-            return Moments(win, win * loss)
-        variance = win * loss + draw * (win + loss) / 4
-        mixed = draw * (loss - win) / 2
-        return Moments(win + draw / 2, variance, draw, mixed, draw * (win + loss))
-
-    def chances(self, x: Floats) -> tuple[Floats, Floats, Floats]:
-        """Of a win of the first, a draw and a loss, shape (P,); draws have none as half wins."""
+    def chances(self, x: Floats) -> Chances:
+        """What a match of each pair comes to."""
         lead = self.leads(x)
         if self.has_draw_strength:
             return _davidson(lead, x[-1])
@@ -102,11 +110,11 @@ class Likelihood:
         behind = odds * ahead
         is_ahead = lead >= 0
         win, loss = np.where(is_ahead, ahead, behind), np.where(is_ahead, behind, ahead)
-        return win, np.zeros(1), loss
+        return Chances(win, np.zeros(1), loss)
 
-    def gradient(self, x: Floats) -> Floats:
-        """The first derivatives."""
-        win, draw, loss = self.chances(x)
+    def gradient(self, chances: Chances) -> Floats:
+        """The first derivatives where matches come to this."""
+        win, draw, loss = chances
         conceded = self.n_matches - self.points
         residuals = self.points * (loss + draw / 2) - conceded * (win + draw / 2)
         slopes = self._by_player(residuals, -residuals)
@@ -114,12 +122,21 @@ class Likelihood:
             return slopes
         return np.append(slopes, self.pairs.outcomes[1].sum() - self.n_matches @ draw)
 
-    def information(self, moments: Moments) -> Floats:
+    def information(self, chances: Chances) -> Floats:
         """Minus the second derivatives (Fisher's information)."""
-        n = self.n_matches
+        n, moments = self.n_matches, self.moments(chances)
         return self.assemble(
             n * moments.variance, n * moments.covariance, n * moments.draw_variance
         )
+
+    def moments(self, chances: Chances) -> Moments:
+        """What is expected of a match of each pair."""
+        win, draw, loss = chances
+        if not self.has_draw_strength:
+            return Moments(win, win * loss, draw, draw, draw)
+        variance = win * loss + draw * (win + loss) / 4
+        mixed = draw * (loss - win) / 2
+        return Moments(win + draw / 2, variance, draw, mixed, draw * (win + loss))
 
     def assemble(self, scores: Floats, mixed: Floats, draws: Floats) -> Floats:
         """The matrix of a quadratic form that is a sum over pairs.
@@ -220,7 +237,7 @@ def fit_connected(
         pairs = with_pseudo_wins(pairs, pseudo_wins)
     likelihood = Likelihood(n_players, pairs, has_draw_strength)
     x, n_steps = maximize(likelihood)
-    covariance = _inverse(likelihood.information(likelihood.moments(x)), n_players)
+    covariance = _inverse(likelihood.information(likelihood.chances(x)), n_players)
     return BradleyTerryFit(likelihood, x, covariance, is_regularized, n_steps)
 
 
@@ -232,28 +249,31 @@ def maximize(likelihood: Likelihood, start: Floats | None = None) -> tuple[Float
     """
     n = likelihood.n_players
     x = np.zeros(n + likelihood.has_draw_strength) if start is None else start
+    chances = likelihood.chances(x)
     for n_steps in range(1, _MOST_STEPS + 1):
-        step = _newton_step(likelihood, x)
+        step = _newton_step(likelihood, chances)
         length = float(np.ptp(step[:n])) + float(np.abs(step[n:]).sum())
         if not np.isfinite(length):
             break
-        x = x + step * _share(likelihood, x, step, length)
+        before, x = x, x + step
+        chances = likelihood.chances(x)
         if length <= _CLOSE:
             return x, n_steps
+        if length > _SURE and _has_lost(likelihood, before, step, chances):
+            # this much of a step always gains: generalized self-concordance of order 2
+            x = before + step * math.log1p(length) / length
+            chances = likelihood.chances(x)
     raise LmgymError(
-        f"the strengths of {n} players were not found: the matches hardly say how some of"
-        " them compare, so give those more matches or leave them out"
+        f"the strengths of {n} players were not found: the matches hardly say how some of them"
+        " compare, so give those more matches or leave them out"
     )
 
 
-def _share(likelihood: Likelihood, x: Floats, step: Floats, length: float) -> float:
-    """How much of a step to take: all where that is sure to gain or does, else what always gains.
-
-    Sun and Tran-Dinh (2019), generalized self-concordance of order 2.
-    """
-    if length <= _SURE or likelihood.value(x + step) >= likelihood.value(x):
-        return 1.0
-    return math.log1p(length) / length
+def _has_lost(likelihood: Likelihood, x: Floats, step: Floats, chances: Chances) -> bool:
+    """Whether the likelihood after a step is less; surely not where it is still rising there."""
+    if likelihood.gradient(chances) @ step >= 0:
+        return False
+    return likelihood.value(x + step) < likelihood.value(x)
 
 
 def with_pseudo_wins(pairs: PairCounts, pseudo_wins: float) -> PairCounts:
@@ -261,12 +281,11 @@ def with_pseudo_wins(pairs: PairCounts, pseudo_wins: float) -> PairCounts:
     return pairs._replace(outcomes=pairs.outcomes + pseudo_wins * np.array([[1.0], [0.0], [1.0]]))
 
 
-def _newton_step(likelihood: Likelihood, x: Floats) -> Floats:
+def _newton_step(likelihood: Likelihood, chances: Chances) -> Floats:
     """The full step, which leaves the mean of θ as it is; nan where there is none."""
-    n, moments = likelihood.n_players, likelihood.moments(x)
-    matrix = likelihood.information(moments)
+    n, matrix = likelihood.n_players, likelihood.information(chances)
     try:
-        solution = np.linalg.solve(_grounded(matrix, n), likelihood.gradient(x))
+        solution = np.linalg.solve(_grounded(matrix, n), likelihood.gradient(chances))
     except np.linalg.LinAlgError:
         return np.full(len(matrix), np.nan)
     step: Floats = solution.astype(np.float64)
@@ -289,8 +308,7 @@ def _inverse(matrix: Floats, n: int) -> Floats:
     return inverse
 
 
-def _davidson(lead: Floats, log_strength: float) -> tuple[Floats, Floats, Floats]:
-    """Chances of a win, a draw and a loss, shape (P,) each."""
+def _davidson(lead: Floats, log_strength: float) -> Chances:
     distance = np.abs(lead)
     level = log_strength - distance / 2  # of a draw, where a win of the stronger has 0
     top = np.maximum(level, 0)
@@ -298,4 +316,4 @@ def _davidson(lead: Floats, log_strength: float) -> tuple[Floats, Floats, Floats
     total = ahead + tie + behind
     is_ahead = lead >= 0
     win, loss = np.where(is_ahead, ahead, behind), np.where(is_ahead, behind, ahead)
-    return win / total, tie / total, loss / total
+    return Chances(win / total, tie / total, loss / total)

@@ -66,11 +66,13 @@ def nash_averaging(payoffs: ArrayLike) -> NashAveraging:
     total = table + table.T
     scale = float(np.ptp(table))
     if np.ptp(total) > 1e-9 * (scale or 1):
-        i, j = np.unravel_index(np.argmax(np.abs(total - np.median(total))), total.shape)
-        raise LmgymError(
-            f"payoffs must have a constant sum; payoffs[{i}, {j}] + payoffs[{j}, {i}] is"
-            f" {total[i, j]:g}, most are {np.median(total):g}"
-        )
+        sums = [
+            f"payoffs[{i}, {j}] + payoffs[{j}, {i}] is {total[i, j]:g}"
+            for i, j in (
+                divmod(int(place), len(total)) for place in (total.argmax(), total.argmin())
+            )
+        ]
+        raise LmgymError(f"payoffs must have a constant sum; {' and '.join(sums)}")
     if scale == 0:  # all agents are equal
         return NashAveraging(np.full(len(table), 1 / len(table)), table[0].copy())
     game = (table - table.T) / (2 * scale)

@@ -91,7 +91,7 @@ def _refit(fit: BradleyTerryFit, drawn: PairCounts, pseudo_wins: float) -> Float
         return maximize(likelihood, fit.strengths)[0]
     x = fit.x
     for _ in range(_MOST_STEPS):
-        step = fit.covariance @ likelihood.gradient(x)
+        step = fit.covariance @ likelihood.gradient(likelihood.chances(x))
         x = x + step
         if np.abs(step).max() <= _CLOSE:
             return x

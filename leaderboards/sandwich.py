@@ -23,7 +23,10 @@ def sandwich_covariance(fit: BradleyTerryFit) -> Floats:
     expected, which says nothing of how much they might; they enter with the variance of the model.
     """
     likelihood = fit.likelihood
-    moments, (first, second, outcomes) = likelihood.moments(fit.x), likelihood.pairs
+    moments, (first, second, outcomes) = (
+        likelihood.moments(likelihood.chances(fit.x)),
+        likelihood.pairs,
+    )
     scores = np.array([[1.0], [0.5], [0.0]]) - moments.score  # (3, P)
     draws = np.array([[0.0], [1.0], [0.0]]) - moments.draw
     silent = only_drew(likelihood.n_players, likelihood.pairs)

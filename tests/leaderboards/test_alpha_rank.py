@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import mpmath
+import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 
@@ -34,8 +34,9 @@ def by_definition(payoffs: Floats, alpha: float, m: int) -> Floats:
                 falls = math.exp(-alpha * (payoffs[r, s] - payoffs[s, r]))
                 chain[s, r] = 1 / (n - 1) / sum(falls**size for size in range(m))
         chain[s, s] = 1 - chain[s].sum()
-    shares = np.linalg.matrix_power(chain, 2**30)[0]
-    return shares / shares.sum()
+    shares: Floats = np.linalg.matrix_power(chain, 2**30)[0]
+    total: Floats = shares / shares.sum()
+    return total
 
 
 @pytest.mark.parametrize(("alpha", "population"), [(0.1, 10), (1.0, 50), (3.0, 5), (30.0, 2)])
@@ -92,10 +93,9 @@ def test_who_is_named_first_does_not_matter() -> None:
 
 
 def test_nearly_equal_payoffs_are_continuous() -> None:
-    shares = [
-        alpha_rank([[0, gap], [0, 0]], alpha=1, population=100)[0] for gap in (0, 1e-12, 1e-9)
-    ]
-    assert shares == pytest.approx([0.5, 0.5, 0.5 + 99 / 4 * 1e-9], abs=1e-11)
+    games = [np.array([[0, gap], [0, 0]]) for gap in (0, 1e-12, 1e-9)]
+    shares = [alpha_rank(game, alpha=1, population=100)[0] for game in games]
+    assert shares == pytest.approx([0.5, 0.5, 0.5 + 99 / 4 * 1e-9], abs=1e-10)
 
 
 @pytest.mark.parametrize(

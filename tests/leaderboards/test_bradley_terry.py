@@ -72,7 +72,7 @@ def test_the_maximum_is_that_of_a_general_optimizer(has_draw_strength: bool) -> 
 @pytest.mark.parametrize("has_draw_strength", [False, True])
 def test_the_slope_at_the_maximum_is_nothing(has_draw_strength: bool) -> None:
     fit = fit_connected(20, some_pairs(20, 5000), has_draw_strength=has_draw_strength)
-    assert np.abs(fit.likelihood.gradient(fit.x)).max() < 1e-8
+    assert np.abs(fit.likelihood.gradient(fit.likelihood.chances(fit.x))).max() < 1e-8
     assert fit.strengths.mean() == pytest.approx(0, abs=1e-12)
 
 
@@ -86,9 +86,13 @@ def slopes(function: Callable[[Floats], Floats | float], x: Floats) -> Floats:
 def test_derivatives_are_those_of_the_value(has_draw_strength: bool) -> None:
     likelihood = Likelihood(6, some_pairs(), has_draw_strength)
     x = np.random.default_rng(1).normal(size=6 + has_draw_strength)
-    information = likelihood.information(likelihood.moments(x))
-    assert likelihood.gradient(x) == pytest.approx(slopes(likelihood.value, x), abs=1e-5)
-    assert information == pytest.approx(-slopes(likelihood.gradient, x), abs=1e-5)
+
+    def gradient(x: Floats) -> Floats:
+        return likelihood.gradient(likelihood.chances(x))
+
+    information = likelihood.information(likelihood.chances(x))
+    assert gradient(x) == pytest.approx(slopes(likelihood.value, x), abs=1e-5)
+    assert information == pytest.approx(-slopes(gradient, x), abs=1e-5)
 
 
 @pytest.mark.parametrize("has_draw_strength", [False, True])
@@ -103,7 +107,7 @@ def test_value_is_the_log_likelihood(has_draw_strength: bool) -> None:
 def test_far_leads_do_not_overflow(has_draw_strength: bool) -> None:
     likelihood = Likelihood(3, pairs_of([[0, 1, 1], [1, 0, 1], [1, 1, 0]]), has_draw_strength)
     x = np.array([900.0, 0.0, -900.0, 0.0][: 3 + has_draw_strength])
-    moments = likelihood.moments(x)
+    moments = likelihood.moments(likelihood.chances(x))
     assert np.isfinite([moments.score, moments.variance]).all()
     assert np.isfinite(likelihood.value(x))
 
@@ -139,7 +143,7 @@ def test_pseudo_wins_go_to_all_who_met_and_nobody_else() -> None:
 
 
 def test_without_pseudo_wins_an_unbeaten_player_is_refused() -> None:
-    with pytest.raises(LmgymError, match="no maximum.*give pseudo_wins, as 0.5"):
+    with pytest.raises(LmgymError, match=r"no maximum.*give pseudo_wins, as 0\.5"):
         fit_connected(2, pairs_of([[0, 4], [0, 0]]), pseudo_wins=0)
 
 

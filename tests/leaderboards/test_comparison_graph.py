@@ -69,7 +69,7 @@ def test_leads_over_those_one_never_lost_to_are_open() -> None:
 
 
 def recession_directions(pairs: PairCounts, n: int) -> list[Floats]:
-    """Small whole directions of (leads, log strength of draws) along which nothing gets unlikely."""
+    """Small whole directions of strengths along which no outcome gets unlikely."""
     found = []
     for direction in product((-2, -1, 0, 1, 2), repeat=n):
         for growth in (-1, 0, 1):

@@ -41,7 +41,7 @@ def test_scores_that_are_expected_of_both_sum_to_one() -> None:
 
 
 def test_what_is_no_match_or_no_k_is_refused() -> None:
-    with pytest.raises(LmgymError, match="match 0: player 1 .'b'. meets itself"):
+    with pytest.raises(LmgymError, match=r"match 0: player 1 \('b'\) meets itself"):
         elo_ratings([1], [1], [1], ["a", "b"])
     with pytest.raises(LmgymError, match="k is nan"):
         elo_ratings([0], [1], [1], ["a", "b"], k=float("nan"))

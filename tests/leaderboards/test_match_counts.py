@@ -34,8 +34,8 @@ def test_counts_are_those_of_a_loop() -> None:
 @pytest.mark.parametrize("kinds", [("i2", "i2", "i1"), ("u1", "u2", "f4"), ("i8", "f8", "i8")])
 def test_every_type_of_whole_numbers_counts_alike(kinds: tuple[str, str, str]) -> None:
     rows = columns()
-    typed = [column.astype(kind) for column, kind in zip(rows, kinds, strict=True)]
-    counts = MatchCounts.from_codes(*typed, names(7))
+    first, second, outcome = (x.astype(kind) for x, kind in zip(rows, kinds, strict=True))
+    counts = MatchCounts.from_codes(first, second, outcome, names(7))
     assert (counts.outcomes == MatchCounts.from_codes(*rows, names(7)).outcomes).all()
 
 
@@ -116,8 +116,9 @@ def test_no_matches_are_no_error() -> None:
     ],
 )
 def test_what_is_no_match_is_refused_with_its_place(matches: Any, message: str) -> None:
+    first, second, outcome = matches
     with pytest.raises(LmgymError, match=message):
-        MatchCounts.from_codes(*matches, names(3))
+        MatchCounts.from_codes(first, second, outcome, names(3))
 
 
 def test_players_are_named_and_named_once() -> None:

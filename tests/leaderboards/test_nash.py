@@ -132,7 +132,7 @@ def test_units_of_payoffs_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("payoffs", "message"),
     [
-        ([[0, 1], [1, 0]], r"constant sum; payoffs\[0, 1\] \+ payoffs\[1, 0\] is 2, most are"),
+        ([[0, 1], [1, 0]], r"payoffs\[0, 1\] \+ payoffs\[1, 0\] is 2 and payoffs\[0, 0\]"),
         ([[0.5, np.nan], [0.5, 0.5]], r"payoffs\[0, 1\] is nan; every agent must have met"),
         ([1.0, 2.0], "must have shape"),
     ],

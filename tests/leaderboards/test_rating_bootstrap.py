@@ -15,6 +15,7 @@ from lmgym.leaderboards.sandwich import sandwich_covariance
 from .conftest import centred, drawn_matches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1, 100])  # drawn at once, and filled up
 def test_resampled_counts_are_multinomial(scale: int) -> None:
     counts = scale * np.array([[6.0, 0.0, 1.0], [3.0, 7.0, 3.0]])

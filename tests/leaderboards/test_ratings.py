@@ -122,7 +122,9 @@ def test_between_two_who_met_once_each_has_one_end() -> None:
 
 def test_in_a_chain_of_single_wins_the_middle_has_no_end() -> None:
     ratings = rated(("a", "b", 1), ("b", "c", 1))
-    assert ratings.rows()[1] == ("b", 0, 1, 3, pytest.approx(1500), None, None)
+    middle = ratings.rows()[1]
+    assert (middle.best_rank, middle.worst_rank, middle.low, middle.high) == (1, 3, None, None)
+    assert middle.rating == pytest.approx(1500)
 
 
 def test_leads_over_an_anchor_are_open_as_the_matches_say() -> None:
@@ -205,7 +207,7 @@ def test_only_draws_make_all_equal_within_what_draws_can_tell() -> None:
 def test_only_draws_have_no_interval_where_none_can_be_told(options: Any) -> None:
     ratings = rated(*[("a", "b", 0)] * 8, ("b", "c", 0), **options)
     assert ratings.ratings == pytest.approx([1500] * 3)
-    assert [row[2:] for row in ratings.rows()] == [(1, 3, pytest.approx(1500), None, None)] * 3
+    assert [(row.worst_rank, row.low, row.high) for row in ratings.rows()] == [(3, None, None)] * 3
 
 
 def test_davidson_tells_how_strong_draws_are() -> None:

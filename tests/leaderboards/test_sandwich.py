@@ -28,7 +28,7 @@ def sandwich_by_match(fit: BradleyTerryFit) -> Floats:
                 slope[-1] = (kind == 1) - draw
             filling += count * np.outer(slope, slope)
     n = likelihood.n_players
-    bread = np.linalg.pinv(likelihood.information(likelihood.moments(fit.x)))
+    bread = np.linalg.pinv(likelihood.information(likelihood.chances(fit.x)))
     return (bread @ filling @ bread)[:n, :n]
 
 
@@ -73,14 +73,14 @@ def test_intervals_hold_the_truth_19_times_in_20(ties: str, draw_strength: float
 def test_they_hold_where_draws_are_rarer_than_half_wins_would_vary() -> None:
     rng, held, width = np.random.default_rng(1), [], []
     truth = np.array([0.4, 0.0, -0.4])
-    pairs = [(0, 1), (0, 2), (1, 2)]
+    first, second = np.array([0, 0, 1]), np.array([1, 2, 2])
     for _ in range(400):
         outcomes = []
-        for i, j in pairs:
+        for i, j in zip(first, second, strict=True):
             chance = 1 / (1 + np.exp(truth[j] - truth[i]))
             draw = 1.2 * min(chance, 1 - chance)  # the mean score stays as it is
             outcomes.append(rng.multinomial(300, [chance - draw / 2, draw, 1 - chance - draw / 2]))
-        counts = PairCounts(*np.array(pairs).T, np.array(outcomes, float).T)
+        counts = PairCounts(first, second, np.array(outcomes, float).T)
         fit = fit_connected(3, counts)
         half = 1.96 * np.sqrt(np.diag(sandwich_covariance(fit)))
         held.append(np.abs(fit.strengths - truth) <= half)

@@ -49,7 +49,7 @@ def test_tasks_are_drawn_when_they_are_asked_for() -> None:
 @pytest.mark.parametrize("resample_tasks", [False, True])
 def test_intervals_are_percentiles_of_resampled_figures(resample_tasks: bool) -> None:
     given = scores(5, 3)
-    options = {"n_resamples": 300, "resample_tasks": resample_tasks, "confidence": 0.9}
+    options: Any = {"n_resamples": 300, "resample_tasks": resample_tasks, "confidence": 0.9}
     estimate = aggregate({"a": given}, resampling(**options))["a"]
     runs, tasks = resampling(**options).indices((5, 3), 300)
     values = []
