@@ -93,8 +93,7 @@ def arena_rank_fit(n_players: int, pairs: PairCounts) -> Callable[[], Floats]:
 
     def fit() -> Floats:
         fitted = models.BradleyTerry(n_players).fit(dataset)
-        strengths = np.asarray(fitted.params["ratings"], np.float64)
-        return strengths - strengths.mean()
+        return _centred(np.asarray(fitted.params["ratings"], np.float64))
 
     return fit
 
@@ -121,6 +120,7 @@ def rliable_figures(
         By name, an array of the point, the low and the high end.
     """
     library: Any = importlib.import_module("rliable.library")
+    _mend_seeds(library.arch_bs)
     metrics: Any = importlib.import_module("rliable.metrics")
     statistics = {
         "mean": metrics.aggregate_mean,
@@ -149,6 +149,21 @@ def rliable_figures(
     return found
 
 
+def _mend_seeds(bootstraps: Any) -> None:
+    """Let newer versions of arch take the argument that rliable 1.2.0 still calls random_state."""
+    for kind in (bootstraps.IIDBootstrap, bootstraps.IndependentSamplesBootstrap):
+        if not hasattr(kind, "is_mended"):
+            kind.__init__ = _without_random_state(kind.__init__)
+            kind.is_mended = True
+
+
+def _without_random_state(init: Callable[..., None]) -> Callable[..., None]:
+    def made(self: Any, *args: Any, random_state: None = None, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+
+    return made
+
+
 def _follow(bootstrap: Any, places: Sequence[Any]) -> None:
     """Let a bootstrap of rliable draw these places, one after the other."""
     bootstrap.update_indices = iter(places).__next__
@@ -167,8 +182,12 @@ def _interval(
 
 
 def _elo(scores: Any) -> Floats:
-    ratings: Floats = 400 * np.log10(np.asarray(scores, np.float64))
-    return ratings - ratings.mean()
+    return _centred(400 * np.log10(np.asarray(scores, np.float64)))
+
+
+def _centred(values: Floats) -> Floats:
+    centred: Floats = values - values.mean()
+    return centred
 
 
 def _on_device(values: NDArray[Any]) -> Any:

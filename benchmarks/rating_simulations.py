@@ -59,9 +59,8 @@ def drawn_codes(
     for start in range(0, n_matches, _BLOCK):
         rows = slice(start, min(start + _BLOCK, n_matches))
         first, second = _players(weights / weights.sum(), rows.stop - rows.start, rng)
-        outcome = _outcomes(strengths[first] - strengths[second], rng, model)
-        for column, values in zip(columns, (first, second, outcome), strict=True):
-            column[rows] = values
+        columns.first[rows], columns.second[rows] = first, second
+        columns.outcome[rows] = _outcomes(strengths[first] - strengths[second], rng, model)
     return columns
 
 

@@ -3,8 +3,8 @@
 Matches are drawn from Davidson's model between players of very different popularity and given as
 small whole numbers. Ours counts and fits them; evalica's solver starts from lists of indices, and
 arena-rank's from counts. All are measured in turn. Coverage is of 95 % intervals in simulated
-leagues; memory is the most that a fresh process needs for ratings and resamples. Alpha-rank,
-statistics over runs and their intervals, on shared resamples, are compared to OpenSpiel and rliable.
+leagues; memory is the most that a fresh process needs for ratings and resamples. Alpha-rank is
+compared to OpenSpiel, statistics over runs and their intervals to rliable, on shared resamples.
 
 The peers are installed for measuring alone, apart from everything else; rows of those that are
 missing are left out:
@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -134,7 +135,7 @@ class League:
         if "arena-rank" in has:
             fit = arena_rank_fit(self._args.players, pairs)
             kinds["arena-rank, fit"] = lambda: self._keep("arena-rank", fit())
-        measures = {name: (lambda act=act: cpu_seconds(act)) for name, act in kinds.items()}
+        measures = {name: partial(cpu_seconds, act) for name, act in kinds.items()}
         return in_turn(measures, self._args.repetitions)
 
     def claims(self, costs: Costs) -> Iterable[Claim]:
@@ -203,10 +204,10 @@ def game_claims(args: RatingsArgs, has: set[str], costs: dict[str, list[float]])
     payoffs = 1 / (1 + np.exp(strengths - strengths[:, None] + (noise - noise.T) / 2))
     gaps = []
     for alpha in (1.0, 10.0, 100.0):
-        kinds = {"ours": lambda alpha=alpha: alpha_rank(payoffs, alpha=alpha, population=50)}
+        kinds = {"ours": partial(alpha_rank, payoffs, alpha=alpha, population=50)}
         if "open-spiel" in has:
-            kinds["OpenSpiel"] = lambda alpha=alpha: openspiel_alpha_rank(payoffs, alpha, 50)
-        measures = {name: (lambda act=act: cpu_seconds(act)) for name, act in kinds.items()}
+            kinds["OpenSpiel"] = partial(openspiel_alpha_rank, payoffs, alpha, 50)
+        measures = {name: partial(cpu_seconds, act) for name, act in kinds.items()}
         found = in_turn(measures, args.repetitions)
         for name, values in found.items():
             what = f"alpha-rank, alpha = {alpha:g}, {name}"
@@ -233,11 +234,14 @@ def _nash_claims(
     }
     for name, game in games.items():
         what = f"Nash averaging, {name}"
-        measure = {what: lambda game=game: cpu_seconds(lambda: nash_averaging(game))}
-        costs |= in_turn(measure, args.repetitions)
+        costs |= in_turn({what: partial(_nash_seconds, game)}, args.repetitions)
         yield Claim(what, [1e3 * value for value in costs[what]], "CPU ms", most=200)
         regret = nash_averaging(game).ratings.max() - (game + game.T).mean() / 2
         yield Claim(f"{what}, most to be gained", [float(regret)], "", most=1e-9)
+
+
+def _nash_seconds(game: Floats) -> float:
+    return cpu_seconds(lambda: nash_averaging(game))
 
 
 def coverage_claims(args: RatingsArgs) -> Iterable[Claim]:

@@ -24,6 +24,7 @@ from .payoffs import square_payoffs
 __all__ = ["alpha_rank", "stationary_distribution"]
 
 _KINDS = (np.float64, np.longdouble)  # on some platforms the latter reaches much further down
+_ROOM = 50  # nats between the least rate and the least number of its kind
 
 
 def alpha_rank(payoffs: ArrayLike, *, alpha: float = 100.0, population: int = 50) -> Floats:
@@ -64,7 +65,7 @@ def stationary_distribution(log_rates: Floats) -> Floats:
     others = ~np.eye(len(log_rates), dtype=bool)
     least = float(log_rates[others].min(initial=0.0))
     for kind in _KINDS:
-        if 2 * least > np.log(np.finfo(kind).tiny):  # products of two rates are numbers, too
+        if least > np.log(np.finfo(kind).tiny) + _ROOM:  # products that vanish change no rate
             return _normalized(_eliminated(np.exp(log_rates.astype(kind))))
     logs = _log_eliminated(log_rates.copy())
     return _normalized(np.exp(logs - logs.max()))
@@ -95,10 +96,10 @@ def _normalized(shares: NDArray[Any]) -> Floats:
 
 def _eliminated(rates: NDArray[Any]) -> NDArray[Any]:
     """Shares, up to a factor; `rates` is used up."""
-    n = len(rates)
+    n, room = len(rates), np.empty_like(rates)
     for k in range(n - 1, 0, -1):
         rates[:k, k] /= rates[k, :k].sum()
-        rates[:k, :k] += rates[:k, k, None] * rates[k, :k]
+        rates[:k, :k] += np.multiply(rates[:k, k, None], rates[k, :k], out=room[:k, :k])
     shares = np.ones(n, rates.dtype)
     for k in range(1, n):
         shares[k] = shares[:k] @ rates[:k, k]

@@ -95,6 +95,11 @@ class Likelihood:
         points: Floats = self.pairs.outcomes[0] + self.pairs.outcomes[1] / 2
         return points
 
+    @cached_property
+    def conceded(self) -> Floats:
+        """Those of the second."""
+        return self.n_matches - self.points
+
     def leads(self, x: Floats) -> Floats:
         """By how much the first is stronger than the second, θ_i - θ_j, shape (P,)."""
         lead: Floats = x[self.pairs.first] - x[self.pairs.second]
@@ -115,8 +120,7 @@ class Likelihood:
     def gradient(self, chances: Chances) -> Floats:
         """The first derivatives where matches come to this."""
         win, draw, loss = chances
-        conceded = self.n_matches - self.points
-        residuals = self.points * (loss + draw / 2) - conceded * (win + draw / 2)
+        residuals = self.points * (loss + draw / 2) - self.conceded * (win + draw / 2)
         slopes = self._by_player(residuals, -residuals)
         if not self.has_draw_strength:
             return slopes
@@ -182,16 +186,20 @@ class BradleyTerryFit:
     Attributes:
         likelihood: of the matches, pseudo-wins included where some were needed.
         x: where it is greatest; the mean of θ is 0.
-        covariance: the inverse of the information, for leads between players and log nu.
         is_regularized: whether pseudo-wins had to be added.
         n_steps: of Newton's method.
     """
 
     likelihood: Likelihood
     x: Floats
-    covariance: Floats
     is_regularized: bool
     n_steps: int
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """The inverse of the information, where the mean of θ stays; of the size of x."""
+        information = self.likelihood.information(self.likelihood.chances(self.x))
+        return _inverse(information, self.likelihood.n_players)
 
     @property
     def strengths(self) -> Floats:
@@ -237,8 +245,7 @@ def fit_connected(
         pairs = with_pseudo_wins(pairs, pseudo_wins)
     likelihood = Likelihood(n_players, pairs, has_draw_strength)
     x, n_steps = maximize(likelihood)
-    covariance = _inverse(likelihood.information(likelihood.chances(x)), n_players)
-    return BradleyTerryFit(likelihood, x, covariance, is_regularized, n_steps)
+    return BradleyTerryFit(likelihood, x, is_regularized, n_steps)
 
 
 def maximize(likelihood: Likelihood, start: Floats | None = None) -> tuple[Floats, int]:

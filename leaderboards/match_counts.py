@@ -233,10 +233,11 @@ def _tally(name: str, wins: int, draws: int, losses: int) -> PlayerTally:
 def _count(matches: MatchCodes, n: int) -> Integers:
     """Matches by both players and the outcome, shape (n, n, 3)."""
     total = np.zeros(n * n * 3, np.int64)
+    room = np.empty(min(len(matches.first), _BLOCK), np.int64)
     for start in range(0, len(matches.first), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        codes = matches.first[rows].astype(np.int64)
-        codes *= n
+        codes = room[: len(matches.first[rows])]
+        np.multiply(matches.first[rows], n, out=codes, dtype=np.int64)
         codes += matches.second[rows]
         codes *= 3
         codes += matches.outcome[rows]
