@@ -11,10 +11,9 @@ on a line mean little.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lmgym.errors import LmgymError
 
@@ -23,8 +22,8 @@ from .payoffs import square_payoffs
 
 __all__ = ["alpha_rank", "stationary_distribution"]
 
-_KINDS = (np.float64, np.longdouble)  # on some platforms the latter reaches much further down
-_ROOM = 50  # nats between the least rate and the least number of its kind
+_LEAST_LOG = math.log(np.finfo(np.float64).tiny) + 50  # products that vanish change no rate then
+_NOTHING = -40.0  # the logarithm of what is lost in a sum with 1
 
 
 def alpha_rank(payoffs: ArrayLike, *, alpha: float = 100.0, population: int = 50) -> Floats:
@@ -63,44 +62,24 @@ def stationary_distribution(log_rates: Floats) -> Floats:
         log_rates: logarithms, finite and at most about 0 off the diagonal, shape (n, n).
     """
     others = ~np.eye(len(log_rates), dtype=bool)
-    least = float(log_rates[others].min(initial=0.0))
-    for kind in _KINDS:
-        if least > np.log(np.finfo(kind).tiny) + _ROOM:  # products that vanish change no rate
-            return _normalized(_eliminated(np.exp(log_rates.astype(kind))))
+    if log_rates[others].min(initial=0.0) > _LEAST_LOG:
+        return _normalized(_eliminated(np.exp(log_rates)))
     logs = _log_eliminated(log_rates.copy())
     return _normalized(np.exp(logs - logs.max()))
 
 
-def _log_fixation(advantage: Floats, m: int) -> Floats:
-    """Log chances that the column takes over a population of the row, shape (n, n).
-
-    Both signs share the factor (1 - exp(-|u|)) / (1 - exp(-m |u|)), which is 1 / m at 0.
-
-    Args:
-        advantage: alpha times what the row earns against the column less what that earns.
-        m: size of the population.
-    """
-    u = -advantage  # of the mutant, which is the column
-    size = np.abs(u)
-    shared = np.full(u.shape, -math.log(m))
-    apart = size > 0
-    shared[apart] = np.log(np.expm1(-size[apart]) / np.expm1(-m * size[apart]))
-    chances: Floats = shared - (m - 1) * np.maximum(-u, 0)
-    return chances
-
-
-def _normalized(shares: NDArray[Any]) -> Floats:
-    normalized: Floats = (shares / shares.sum()).astype(np.float64)
+def _normalized(shares: Floats) -> Floats:
+    normalized: Floats = shares / shares.sum()
     return normalized
 
 
-def _eliminated(rates: NDArray[Any]) -> NDArray[Any]:
+def _eliminated(rates: Floats) -> Floats:
     """Shares, up to a factor; `rates` is used up."""
     n, room = len(rates), np.empty_like(rates)
     for k in range(n - 1, 0, -1):
         rates[:k, k] /= rates[k, :k].sum()
         rates[:k, :k] += np.multiply(rates[:k, k, None], rates[k, :k], out=room[:k, :k])
-    shares = np.ones(n, rates.dtype)
+    shares = np.ones(n)
     for k in range(1, n):
         shares[k] = shares[:k] @ rates[:k, k]
     return shares
@@ -108,11 +87,21 @@ def _eliminated(rates: NDArray[Any]) -> NDArray[Any]:
 
 def _log_eliminated(logs: Floats) -> Floats:
     """Logarithms of the same."""
-    n = len(logs)
+    n, room = len(logs), np.empty_like(logs)
     for k in range(n - 1, 0, -1):
         logs[:k, k] -= np.logaddexp.reduce(logs[k, :k])
-        logs[:k, :k] = np.logaddexp(logs[:k, :k], logs[:k, k, None] + logs[k, :k])
+        _add_logs(logs[:k, :k], np.add(logs[:k, k, None], logs[k, :k], out=room[:k, :k]))
     shares = np.zeros(n)
     for k in range(1, n):
         shares[k] = np.logaddexp.reduce(shares[:k] + logs[:k, k])
     return shares
+
+
+def _add_logs(logs: Floats, others: Floats) -> None:
+    """Replace logarithms by those of sums; mostly one of both is too small to matter."""
+    greater = np.maximum(logs, others)
+    np.minimum(logs, others, out=others)
+    others -= greater
+    matters = others > _NOTHING
+    greater[matters] += np.log1p(np.exp(others[matters]))
+    logs[...] = greater
