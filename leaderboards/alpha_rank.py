@@ -68,6 +68,24 @@ def stationary_distribution(log_rates: Floats) -> Floats:
     return _normalized(np.exp(logs - logs.max()))
 
 
+def _log_fixation(advantage: Floats, m: int) -> Floats:
+    """Log chances that the column takes over a population of the row, shape (n, n).
+
+    Both signs share the factor (1 - exp(-|u|)) / (1 - exp(-m |u|)), which is 1 / m at 0.
+
+    Args:
+        advantage: alpha times what the row earns against the column less what that earns.
+        m: size of the population.
+    """
+    u = -advantage  # of the mutant, which is the column
+    size = np.abs(u)
+    shared = np.full(u.shape, -math.log(m))
+    apart = size > 0
+    shared[apart] = np.log(np.expm1(-size[apart]) / np.expm1(-m * size[apart]))
+    chances: Floats = shared - (m - 1) * np.maximum(-u, 0)
+    return chances
+
+
 def _normalized(shares: Floats) -> Floats:
     normalized: Floats = shares / shares.sum()
     return normalized
