@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lmgym.leaderboards.match_counts import MatchCounts
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts
 from lmgym.leaderboards.ratings import rate
 
 __all__ = ["tell"]

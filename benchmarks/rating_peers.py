@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.leaderboards.match_counts import PairCounts
-from lmgym.leaderboards.stratified_bootstrap import Resampling
+from lmgym.leaderboards.pairwise.match_counts import PairCounts
+from lmgym.leaderboards.run_statistics.stratified_bootstrap import Resampling
 from rating_simulations import Codes
 
 __all__ = [

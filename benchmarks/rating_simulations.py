@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.leaderboards.match_counts import MatchCounts
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts
 from lmgym.leaderboards.ratings import ELO_PER_NAT, Intervals, rate
 
 __all__ = ["MODELS", "Codes", "Model", "coverage", "drawn_codes", "names"]

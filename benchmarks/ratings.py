@@ -31,22 +31,22 @@ import numpy as np
 
 from lmgym.commands.arguments import parse_options
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.aggregate_metrics import (
+from lmgym.leaderboards.arrays import Floats
+from lmgym.leaderboards.metagame.alpha_rank import alpha_rank
+from lmgym.leaderboards.metagame.nash import nash_averaging
+from lmgym.leaderboards.pairwise.bradley_terry import BradleyTerryFit, Likelihood, fit_connected
+from lmgym.leaderboards.pairwise.elo import elo_ratings
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts
+from lmgym.leaderboards.pairwise.rating_bootstrap import bootstrap_strengths
+from lmgym.leaderboards.ratings import ELO_PER_NAT, Intervals, rate
+from lmgym.leaderboards.run_statistics.aggregate_metrics import (
     interquartile_mean,
     mean_score,
     median_of_tasks,
     optimality_gap,
 )
-from lmgym.leaderboards.alpha_rank import alpha_rank
-from lmgym.leaderboards.arrays import Floats
-from lmgym.leaderboards.bradley_terry import BradleyTerryFit, Likelihood, fit_connected
-from lmgym.leaderboards.elo import elo_ratings
-from lmgym.leaderboards.match_counts import MatchCounts
-from lmgym.leaderboards.nash import nash_averaging
-from lmgym.leaderboards.performance_profiles import score_distribution
-from lmgym.leaderboards.rating_bootstrap import bootstrap_strengths
-from lmgym.leaderboards.ratings import ELO_PER_NAT, Intervals, rate
-from lmgym.leaderboards.stratified_bootstrap import (
+from lmgym.leaderboards.run_statistics.performance_profiles import score_distribution
+from lmgym.leaderboards.run_statistics.stratified_bootstrap import (
     Resampling,
     aggregate,
     bootstrap_statistic,

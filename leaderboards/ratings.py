@@ -21,12 +21,12 @@ from lmgym.errors import LmgymError, unknown
 from lmgym.training.uncertainty import MeanInterval
 
 from .arrays import Bools, Floats, Integers
-from .bradley_terry import BradleyTerryFit, Ties, fit_connected
-from .comparison_graph import components, unbounded_leads
-from .match_counts import MatchCounts, PairCounts, player_index
-from .rating_bootstrap import bootstrap_strengths
-from .rating_spread import NormalSpread, SampledSpread, Spread
-from .sandwich import only_drew, sandwich_covariance
+from .pairwise.bradley_terry import BradleyTerryFit, Ties, fit_connected
+from .pairwise.comparison_graph import components, unbounded_leads
+from .pairwise.match_counts import MatchCounts, PairCounts, player_index
+from .pairwise.rating_bootstrap import bootstrap_strengths
+from .pairwise.rating_spread import NormalSpread, SampledSpread, Spread
+from .pairwise.sandwich import only_drew, sandwich_covariance
 
 __all__ = ["ELO_PER_NAT", "Intervals", "Part", "RatedPlayer", "Ratings", "rate"]
 

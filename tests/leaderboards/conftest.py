@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lmgym.leaderboards.match_counts import MatchCounts
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts
 
 Floats = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.elo import expected_score
-from lmgym.leaderboards.match_counts import MatchCounts
+from lmgym.leaderboards.pairwise.elo import expected_score
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts
 from lmgym.leaderboards.ratings import Ratings, rate
 
 from .conftest import drawn_matches, names

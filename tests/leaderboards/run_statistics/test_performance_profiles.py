@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.performance_profiles import performance_profiles
-from lmgym.leaderboards.stratified_bootstrap import Resampling
+from lmgym.leaderboards.run_statistics.performance_profiles import performance_profiles
+from lmgym.leaderboards.run_statistics.stratified_bootstrap import Resampling
 
 SCORES = {"a": np.array([[0.1, 0.5], [0.3, 0.9]]), "b": np.array([[0.2, 0.2], [0.2, 0.2]])}
 LEVELS = [0.0, 0.2, 0.5, 1.0]

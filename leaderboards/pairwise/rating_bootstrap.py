@@ -14,7 +14,7 @@ import numpy as np
 
 from lmgym.errors import LmgymError
 
-from .arrays import Floats
+from ..arrays import Floats
 from .bradley_terry import BradleyTerryFit, Likelihood, maximize, with_pseudo_wins
 from .comparison_graph import is_bounded
 from .match_counts import PairCounts

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import Bools, Floats
+from ..arrays import Bools, Floats
 from .bradley_terry import BradleyTerryFit
 from .match_counts import PairCounts
 

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.aggregate_metrics import (
+from lmgym.leaderboards.run_statistics.aggregate_metrics import (
     improvement_probability,
     interquartile_mean,
     mean_score,
 )
-from lmgym.leaderboards.stratified_bootstrap import (
+from lmgym.leaderboards.run_statistics.stratified_bootstrap import (
     Resampling,
     aggregate,
     bootstrap_statistic,
     compare_algorithms,
 )
 
-from .conftest import Floats
+from ..conftest import Floats
 
 
 def resampling(seed: int = 0, **options: Any) -> Resampling:
@@ -63,7 +63,7 @@ def test_intervals_are_percentiles_of_resampled_figures(resample_tasks: bool) ->
 
 def test_blocks_change_nothing_but_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = aggregate({"a": scores(5, 3)}, resampling(n_resamples=100))
-    monkeypatch.setattr("lmgym.leaderboards.stratified_bootstrap._BLOCK", 7 * 15)
+    monkeypatch.setattr("lmgym.leaderboards.run_statistics.stratified_bootstrap._BLOCK", 7 * 15)
     assert aggregate({"a": scores(5, 3)}, resampling(n_resamples=100)) == whole
 
 

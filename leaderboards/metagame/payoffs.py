@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from lmgym.errors import LmgymError
 
-from .arrays import Floats
+from ..arrays import Floats
 
 __all__ = ["square_payoffs"]
 

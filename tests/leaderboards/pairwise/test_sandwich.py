@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmgym.leaderboards.bradley_terry import BradleyTerryFit, fit_connected
-from lmgym.leaderboards.match_counts import MatchCounts, PairCounts
+from lmgym.leaderboards.pairwise.bradley_terry import BradleyTerryFit, fit_connected
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts, PairCounts
+from lmgym.leaderboards.pairwise.sandwich import only_drew, sandwich_covariance
 from lmgym.leaderboards.ratings import ELO_PER_NAT, rate
-from lmgym.leaderboards.sandwich import only_drew, sandwich_covariance
 
-from .conftest import Floats, centred, drawn_matches
+from ..conftest import Floats, centred, drawn_matches
 
 
 def sandwich_by_match(fit: BradleyTerryFit) -> Floats:

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from lmgym.errors import LmgymError
 
+from ..arrays import Floats
 from .aggregate_metrics import checked_scores
-from .arrays import Floats
 from .stratified_bootstrap import Estimate, Resampling, bootstrap_statistic
 
 __all__ = ["performance_profiles", "score_distribution", "task_distribution"]

@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lmgym.leaderboards.comparison_graph import components, is_bounded, unbounded_leads
-from lmgym.leaderboards.match_counts import MatchCounts, PairCounts
+from lmgym.leaderboards.pairwise.comparison_graph import components, is_bounded, unbounded_leads
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts, PairCounts
 
-from .conftest import Floats
+from ..conftest import Floats
 
 
 def pairs_of(*matches: tuple[str, str, int], among: str = "abcd") -> tuple[int, PairCounts]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.elo import elo_ratings, expected_score
+from lmgym.leaderboards.pairwise.elo import elo_ratings, expected_score
 
 
 def test_each_match_moves_both_by_k_times_the_surprise() -> None:

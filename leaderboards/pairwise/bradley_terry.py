@@ -19,7 +19,7 @@ import numpy as np
 
 from lmgym.errors import LmgymError
 
-from .arrays import Floats
+from ..arrays import Floats
 from .comparison_graph import is_bounded
 from .match_counts import PairCounts
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import mannwhitneyu, trim_mean
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.aggregate_metrics import (
+from lmgym.leaderboards.run_statistics.aggregate_metrics import (
     checked_scores,
     improvement_probability,
     interquartile_mean,
@@ -21,7 +21,7 @@ from lmgym.leaderboards.aggregate_metrics import (
     optimality_gap,
 )
 
-from .conftest import Floats
+from ..conftest import Floats
 
 
 def scores(*shape: int, seed: int = 0) -> Floats:

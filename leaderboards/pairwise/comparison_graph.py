@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Bools, Floats
+from ..arrays import Bools, Floats
 from .match_counts import PairCounts
 
 __all__ = ["components", "is_bounded", "is_mutually_reachable", "unbounded_leads"]

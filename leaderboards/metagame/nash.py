@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from lmgym.errors import LmgymError
 
-from .arrays import Floats
+from ..arrays import Floats
 from .payoffs import square_payoffs
 
 __all__ = ["NashAveraging", "nash_averaging"]

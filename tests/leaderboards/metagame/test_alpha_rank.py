@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.alpha_rank import alpha_rank, stationary_distribution
+from lmgym.leaderboards.metagame.alpha_rank import alpha_rank, stationary_distribution
 
-from .conftest import Floats
+from ..conftest import Floats
 
 
 def win_rates(n: int, seed: int = 0) -> Floats:

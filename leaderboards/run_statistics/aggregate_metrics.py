@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from lmgym.errors import LmgymError
 from lmgym.training.uncertainty import MeanInterval, mean_interval
 
-from .arrays import Floats
+from ..arrays import Floats
 
 __all__ = [
     "checked_scores",

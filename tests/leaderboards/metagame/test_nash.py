@@ -9,9 +9,9 @@ import pytest
 from scipy.optimize import linprog, minimize
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.nash import nash_averaging
+from lmgym.leaderboards.metagame.nash import nash_averaging
 
-from .conftest import Floats
+from ..conftest import Floats
 
 ROCK = np.array([[0.0, 1, -1], [-1, 0, 1], [1, -1, 0]])
 

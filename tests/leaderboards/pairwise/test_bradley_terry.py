@@ -10,10 +10,10 @@ import pytest
 from scipy.optimize import minimize
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.bradley_terry import Likelihood, fit_connected, maximize
-from lmgym.leaderboards.match_counts import MatchCounts, PairCounts
+from lmgym.leaderboards.pairwise.bradley_terry import Likelihood, fit_connected, maximize
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts, PairCounts
 
-from .conftest import Floats, centred, drawn_matches
+from ..conftest import Floats, centred, drawn_matches
 
 
 def pairs_of(wins: object, draws: object = None) -> PairCounts:

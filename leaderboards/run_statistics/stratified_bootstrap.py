@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError, unknown
 
+from ..arrays import Floats
 from .aggregate_metrics import checked_scores, improvement_probability, interquartile_mean
-from .arrays import Floats
 
 __all__ = [
     "Estimate",
@@ -90,7 +90,7 @@ def aggregate(
     Args:
         scores: of each algorithm, shape (runs, tasks).
         resampling: how intervals are made.
-        statistic: for instance of `lmgym.leaderboards.aggregate_metrics`.
+        statistic: for instance of `lmgym.leaderboards.run_statistics.aggregate_metrics`.
 
     Example:
         >>> runs = np.random.default_rng(0).normal([0.2, 0.5, 0.6], 0.1, size=(10, 3))

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from lmgym.errors import LmgymError
 
-from .arrays import Floats
+from ..arrays import Floats
 from .match_codes import match_codes
 
 __all__ = ["elo_ratings", "expected_score"]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .arrays import Bools, Floats
+from ..arrays import Bools, Floats
 
 __all__ = ["NormalSpread", "SampledSpread", "Spread"]
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from lmgym.errors import LmgymError, unknown
 from lmgym.games.records import MatchRecord
 
-from .arrays import Floats, Integers
+from ..arrays import Floats, Integers
 from .match_codes import MatchCodes, check_names, match_codes
 
 __all__ = ["MatchCounts", "PairCounts", "PlayerTally", "player_index"]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from lmgym.errors import LmgymError
-from lmgym.leaderboards.bradley_terry import fit_connected
-from lmgym.leaderboards.match_counts import MatchCounts
-from lmgym.leaderboards.rating_bootstrap import bootstrap_strengths, resample
+from lmgym.leaderboards.pairwise.bradley_terry import fit_connected
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts
+from lmgym.leaderboards.pairwise.rating_bootstrap import bootstrap_strengths, resample
+from lmgym.leaderboards.pairwise.sandwich import sandwich_covariance
 from lmgym.leaderboards.ratings import ELO_PER_NAT, rate
-from lmgym.leaderboards.sandwich import sandwich_covariance
 
-from .conftest import centred, drawn_matches
+from ..conftest import centred, drawn_matches
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ import pytest
 
 from lmgym.errors import LmgymError
 from lmgym.games.matches import play_matches
-from lmgym.leaderboards.match_counts import MatchCounts
+from lmgym.leaderboards.pairwise.match_counts import MatchCounts
 
-from .conftest import names
+from ..conftest import names
 
 
 def columns(n: int = 7, n_matches: int = 500, seed: int = 0) -> tuple[Any, Any, Any]:

@@ -1,0 +1,1 @@
+"""Agents in the game of choosing an agent: what payoffs against each other say."""
