@@ -17,21 +17,22 @@ from numpy.typing import ArrayLike
 
 from lmgym.errors import LmgymError
 
-from ..arrays import Floats
+from ..arrays import Floats, Integers
 from .payoffs import square_payoffs
 
 __all__ = ["alpha_rank", "stationary_distribution"]
 
 _LEAST_LOG = math.log(np.finfo(np.float64).tiny) + 50  # products that vanish change no rate then
-_NOTHING = -40.0  # the logarithm of what is lost in a sum with 1
+_LEAST_POWER = -900  # of 2, lost in a sum with 1
+_LOG_2 = math.log(2)
 
 
 def alpha_rank(payoffs: ArrayLike, *, alpha: float = 100.0, population: int = 50) -> Floats:
     """The shares of the agents, shape (n,), which sum to 1.
 
     Equal to OpenSpiel's alpharank of one population with its local selection; that of a
-    constant-sum game with global selection is the same at alpha m / (2 (m - 1)). Chances that
-    underflow at large alpha are handled by their logarithms.
+    constant-sum game with global selection is the same at alpha m / (2 (m - 1)). Chances too
+    small for a float, as at large alpha, are no less exact.
 
     Args:
         payoffs: of the row against the column, shape (n, n), for instance win rates.
@@ -64,8 +65,7 @@ def stationary_distribution(log_rates: Floats) -> Floats:
     others = ~np.eye(len(log_rates), dtype=bool)
     if log_rates[others].min(initial=0.0) > _LEAST_LOG:
         return _normalized(_eliminated(np.exp(log_rates)))
-    logs = _log_eliminated(log_rates.copy())
-    return _normalized(np.exp(logs - logs.max()))
+    return _normalized(_scaled_eliminated(log_rates))
 
 
 def _log_fixation(advantage: Floats, m: int) -> Floats:
@@ -103,23 +103,55 @@ def _eliminated(rates: Floats) -> Floats:
     return shares
 
 
-def _log_eliminated(logs: Floats) -> Floats:
-    """Logarithms of the same."""
-    n, room = len(logs), np.empty_like(logs)
+def _scaled_eliminated(log_rates: Floats) -> Floats:
+    """The same by numbers m 2**e, whose exponents are whole numbers without a limit."""
+    n = len(log_rates)
+    whole = np.floor(log_rates / _LOG_2)
+    m, e = np.exp(log_rates - whole * _LOG_2), whole.astype(np.int64)
+    room, rooms = np.empty(n * n), np.empty((2, n * n), np.int64)
     for k in range(n - 1, 0, -1):
-        logs[:k, k] -= np.logaddexp.reduce(logs[k, :k])
-        _add_logs(logs[:k, :k], np.add(logs[:k, k, None], logs[k, :k], out=room[:k, :k]))
-    shares = np.zeros(n)
+        row, row_e = _rescaled(m[k, :k], e[k, :k])
+        total, total_e = _sum(row, row_e)
+        column, column_e = _rescaled(m[:k, k] / total, e[:k, k] - total_e)
+        m[:k, k], e[:k, k] = column, column_e
+        product = room[: k * k].reshape(k, k)
+        product_e, top = rooms[:, : k * k].reshape(2, k, k)
+        np.multiply(column[:, None], row, out=product)
+        np.add(column_e[:, None], row_e, out=product_e)
+        _add(m[:k, :k], e[:k, :k], product, product_e, top)
+    shares, shares_e = np.ones(n), np.zeros(n, np.int64)
     for k in range(1, n):
-        shares[k] = np.logaddexp.reduce(shares[:k] + logs[:k, k])
-    return shares
+        shares[k], shares_e[k] = _sum(shares[:k] * m[:k, k], shares_e[:k] + e[:k, k])
+    scaled: Floats = shares * np.exp2(shares_e - shares_e.max())
+    return scaled
 
 
-def _add_logs(logs: Floats, others: Floats) -> None:
-    """Replace logarithms by those of sums; mostly one of both is too small to matter."""
-    greater = np.maximum(logs, others)
-    np.minimum(logs, others, out=others)
-    others -= greater
-    matters = others > _NOTHING
-    greater[matters] += np.log1p(np.exp(others[matters]))
-    logs[...] = greater
+def _rescaled(m: Floats, e: Integers) -> tuple[Floats, Integers]:
+    """The same numbers, m between 1/2 and 1."""
+    fractions, powers = np.frexp(m)
+    return fractions, e + powers
+
+
+def _sum(m: Floats, e: Integers) -> tuple[float, int]:
+    top = e.max()
+    total, power = np.frexp((m * np.exp2(e - top)).sum())
+    return total, top + power
+
+
+def _add(m: Floats, e: Integers, others: Floats, others_e: Integers, top: Integers) -> None:
+    """Add numbers in place; all else is used up."""
+    np.maximum(e, others_e, out=top)
+    e -= top
+    others_e -= top
+    _shrink(m, e)
+    _shrink(others, others_e)
+    m += others
+    e[...] = top
+
+
+def _shrink(numbers: Floats, powers: Integers) -> None:
+    """Multiply by 2**powers, which are 0 or less, on the bits of the exponents; uses them up."""
+    np.maximum(powers, _LEAST_POWER, out=powers)
+    powers <<= np.finfo(np.float64).nmant
+    bits = numbers.view(np.int64)
+    bits += powers

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..arrays import Bools, Floats
 from .match_counts import PairCounts
 
-__all__ = ["components", "is_bounded", "is_mutually_reachable", "unbounded_leads"]
+__all__ = ["components", "is_bounded", "unbounded_leads"]
 
 _NOWHERE = -np.inf
 
@@ -39,26 +39,12 @@ def components(n_players: int, pairs: PairCounts) -> NDArray[np.int64]:
     return np.argsort(order, kind="stable")[labels]
 
 
-def is_mutually_reachable(n_players: int, pairs: PairCounts, wins: Floats, losses: Floats) -> bool:
-    """Whether a chain of wins leads from each player to each other one.
-
-    Args:
-        n_players: how many there are.
-        pairs: who met.
-        wins: of the first of each pair, those of draws included, shape (P,).
-        losses: likewise of the second.
-    """
-    down, up = wins > 0, losses > 0
-    return bool(
-        _reached(n_players, 0, pairs, down, up).all()
-        and _reached(n_players, 0, pairs, up, down).all()
-    )
-
-
 def is_bounded(n_players: int, pairs: PairCounts, *, has_draw_strength: bool) -> bool:
     """Whether the likelihood of connected players has a maximum at finite strengths."""
     won, drawn, lost = pairs.outcomes
-    if not is_mutually_reachable(n_players, pairs, won + drawn, lost + drawn):
+    down, up = won + drawn > 0, lost + drawn > 0
+    both_ways = ((down, up), (up, down))  # from the first player to everybody, and from them to it
+    if not all(_reached(n_players, 0, pairs, *ways).all() for ways in both_ways):
         return False
     if not has_draw_strength or ((won > 0) & (lost > 0)).any():
         return True

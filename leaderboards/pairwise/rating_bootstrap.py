@@ -21,7 +21,7 @@ from .match_counts import PairCounts
 
 __all__ = ["bootstrap_strengths", "resample"]
 
-_CLOSE = 5e-4  # nats, 0.09 Elo; the error after a step is a small part of it
+_CLOSE = 5e-5  # nats, 0.01 Elo: about the error that is left
 _MOST_STEPS = 20
 _DEVIATIONS = 2.5  # that the Poisson counts stay below the number of matches by
 
@@ -89,10 +89,11 @@ def _refit(fit: BradleyTerryFit, drawn: PairCounts, pseudo_wins: float) -> Float
     likelihood = Likelihood(n, drawn, has_draw_strength)
     if has_draw_strength != fit.likelihood.has_draw_strength:  # nothing was drawn: nu is 0
         return maximize(likelihood, fit.strengths)[0]
-    x = fit.x
+    x, before = fit.x, 0.0
     for _ in range(_MOST_STEPS):
         step = fit.covariance @ likelihood.gradient(likelihood.chances(x))
-        x = x + step
-        if np.abs(step).max() <= _CLOSE:
+        x, length = x + step, float(np.abs(step).max())
+        if length * length <= _CLOSE * before:  # steps shrink by the same factor each time
             return x
+        before = length
     return maximize(likelihood, fit.x)[0]
