@@ -172,8 +172,8 @@ def rate(
         n_resamples: how many.
 
     Raises:
-        LmgymError: where the anchor has no match, or the likelihood has no maximum and
-            `pseudo_wins` is 0.
+        LmgymError: where the anchor has no match, where the likelihood has no maximum and
+            `pseudo_wins` is 0, or where the maximum is not found.
 
     Example:
         >>> counts = MatchCounts.from_wins([[0, 30], [10, 0]], names=["ann", "bob"])
@@ -189,6 +189,10 @@ def rate(
             raise unknown(name, given, get_args(known))
     if not 0 < confidence < 1:
         raise LmgymError(f"confidence must lie between 0 and 1, as 0.95; given {confidence}")
+    if not (math.isfinite(pseudo_wins) and pseudo_wins >= 0):
+        raise LmgymError(f"pseudo_wins is {pseudo_wins}; give 0 or more, as 0.5")
+    if not math.isfinite(anchor_rating):
+        raise LmgymError(f"anchor_rating is {anchor_rating}; give a finite number, as 1500")
     if (intervals == "bootstrap") != (rng is not None):
         raise LmgymError(
             'intervals="bootstrap" needs rng, a numpy Generator, and nothing else does'
@@ -227,12 +231,11 @@ class _Fitter:
         unbounded = np.zeros((n, n), bool)
         if fit.is_regularized:
             unbounded = unbounded_leads(n, pairs, has_draw_strength=has_draw_strength)
-        spread = self._spread(fit, pairs)
-        is_ahead = spread.is_ahead()
         if self.rng is not None:
             silent = only_drew(n, pairs)
             unbounded |= (silent[:, None] | silent) & ~np.eye(n, dtype=bool)
-            is_ahead &= ~(silent[:, None] | silent)
+        spread = self._spread(fit, pairs)
+        is_ahead = spread.is_ahead() & ~unbounded.T  # never where the lead has no lower bound
         nu = fit.draw_strength if has_draw_strength else 0.0
         draw_strength = nu if self.ties == "davidson" else None
         return Part(

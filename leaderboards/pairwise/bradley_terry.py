@@ -238,11 +238,6 @@ def fit_connected(
     """
     is_regularized = not is_bounded(n_players, pairs, has_draw_strength=has_draw_strength)
     if is_regularized:
-        if not pseudo_wins > 0:
-            raise LmgymError(
-                "the likelihood has no maximum, as somebody never lost or never won against others;"
-                " give pseudo_wins, as 0.5"
-            )
         pairs = with_pseudo_wins(pairs, pseudo_wins)
     likelihood = Likelihood(n_players, pairs, has_draw_strength)
     x, n_steps = maximize(likelihood)
@@ -252,17 +247,32 @@ def fit_connected(
 def maximize(likelihood: Likelihood, start: Floats | None = None) -> tuple[Floats, int]:
     """Where a likelihood is greatest, and the steps that it took.
 
+    Args:
+        likelihood: to maximize.
+        start: a guess; where it leads nowhere, as steps end in the far and flat, all are equal.
+
     Raises:
-        LmgymError: where it is not found, as where there is none.
+        LmgymError: where the maximum is not found, as where there is none.
     """
-    n = likelihood.n_players
-    x = _first_guess(likelihood) if start is None else start
-    chances = likelihood.chances(x)
+    equal = np.zeros(likelihood.n_players + likelihood.has_draw_strength)
+    for guess in (_first_guess(likelihood) if start is None else start, equal):
+        found = _climbed(likelihood, guess)
+        if found is not None:
+            return found
+    raise LmgymError(
+        f"the strengths of {likelihood.n_players} players were not found: the matches hardly say"
+        " how some of them compare, so give those more matches or leave them out"
+    )
+
+
+def _climbed(likelihood: Likelihood, x: Floats) -> tuple[Floats, int] | None:
+    """The maximum by Newton's method from a start, and the steps."""
+    n, chances = likelihood.n_players, likelihood.chances(x)
     for n_steps in range(1, _MOST_STEPS + 1):
         step = _newton_step(likelihood, chances)
         length = float(np.ptp(step[:n])) + float(np.abs(step[n:]).sum())
         if not np.isfinite(length):
-            break
+            return None
         before, x = x, x + step
         chances = likelihood.chances(x)
         if length <= _CLOSE:
@@ -271,10 +281,7 @@ def maximize(likelihood: Likelihood, start: Floats | None = None) -> tuple[Float
             # this much of a step always gains: generalized self-concordance of order 2
             x = before + step * math.log1p(length) / length
             chances = likelihood.chances(x)
-    raise LmgymError(
-        f"the strengths of {n} players were not found: the matches hardly say how some of them"
-        " compare, so give those more matches or leave them out"
-    )
+    return None
 
 
 def _first_guess(likelihood: Likelihood) -> Floats:
@@ -297,7 +304,16 @@ def _has_lost(likelihood: Likelihood, x: Floats, step: Floats, chances: Chances)
 
 
 def with_pseudo_wins(pairs: PairCounts, pseudo_wins: float) -> PairCounts:
-    """Pairs in which each has won some more matches of the other."""
+    """Pairs in which each has won some more matches of the other.
+
+    Raises:
+        LmgymError: where those are none.
+    """
+    if not pseudo_wins > 0:
+        raise LmgymError(
+            "the likelihood of the matches, or of a resample, has no maximum, as somebody never"
+            " lost or never won against others; give pseudo_wins, as 0.5"
+        )
     return pairs._replace(outcomes=pairs.outcomes + pseudo_wins * np.array([[1.0], [0.0], [1.0]]))
 
 

@@ -59,6 +59,8 @@ def elo_ratings(
     """
     if not (math.isfinite(k) and k > 0):
         raise LmgymError(f"k is {k}; give a number above 0, as 32")
+    if not math.isfinite(initial_rating):
+        raise LmgymError(f"initial_rating is {initial_rating}; give a finite number, as 1500")
     matches = match_codes(first, second, outcome, names)
     ratings = [float(initial_rating)] * len(names)
     rows = zip(*(column.tolist() for column in matches), strict=True)

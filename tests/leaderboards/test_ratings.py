@@ -127,6 +127,14 @@ def test_in_a_chain_of_single_wins_the_middle_has_no_end() -> None:
     assert middle.rating == pytest.approx(1500)
 
 
+def test_nobody_is_ahead_by_a_lead_without_a_lower_end() -> None:
+    ratings = rated(*[("u", "a", 1)] * 1000, ("u", "b", 1))
+    assert ratings.ratings[1] - ratings.ratings[0] > 1000
+    lead = ratings.lead("b", "a")
+    assert (lead.low, lead.high) == (-math.inf, math.inf)
+    assert (ratings.worst_ranks[0], ratings.best_ranks[1]) == (3, 1)
+
+
 def test_leads_over_an_anchor_are_open_as_the_matches_say() -> None:
     ratings = rated(*EVEN * 10, ("u", "a", 1), anchor="u")
     assert ratings.low.tolist() == [-math.inf, -math.inf, 1500]
@@ -255,6 +263,8 @@ def test_rows_are_the_table_from_the_best_on_as_json() -> None:
         ({"intervals": "bootstrap"}, "needs rng"),
         ({"rng": np.random.default_rng(0)}, "needs rng"),
         ({"anchor": "z"}, "unknown player 'z'; known: a, b"),
+        ({"anchor_rating": math.nan}, "anchor_rating is nan; give a finite number"),
+        ({"pseudo_wins": -1}, "pseudo_wins is -1; give 0 or more"),
     ],
 )
 def test_options_that_are_none_are_refused(options: Any, message: str) -> None:

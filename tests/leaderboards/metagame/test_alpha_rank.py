@@ -49,9 +49,9 @@ def test_shares_are_those_of_the_definition(n: int, alpha: float, population: in
 
 
 def exact_shares(log_rates: Floats) -> list[float]:
-    """The balance equations in 4,000 digits."""
+    """The balance equations in many digits."""
     n = len(log_rates)
-    with mpmath.workdps(4000):
+    with mpmath.workdps(50 + int(-2 * log_rates.min())):
         balance = mpmath.matrix(n, n)
         for i in range(n):
             for j in range(n):
@@ -66,7 +66,7 @@ def exact_shares(log_rates: Floats) -> list[float]:
         return [float(x) for x in mpmath.lu_solve(balance, right)]
 
 
-@pytest.mark.parametrize("scale", [1, 40, 650, 800, 3000])  # from 658 on by logarithms
+@pytest.mark.parametrize("scale", [1, 40, 650, 800, 2000])  # from 658 on in scaled numbers
 def test_small_shares_are_exact_however_small_the_rates(scale: float) -> None:
     logs = -scale * np.random.default_rng(1).random((5, 5))
     shares = stationary_distribution(logs)

@@ -97,11 +97,12 @@ def test_no_equilibrium_has_a_greater_entropy(n: int, seed: int) -> None:
     found = minimize(
         lambda p: float((p * np.log(np.maximum(p, 1e-300))).sum()),
         shares * 0.9 + 0.1 / n,
+        jac=lambda p: np.log(np.maximum(p, 1e-300)) + 1,
         method="SLSQP",
         bounds=[(0, 1)] * n,
         constraints=[
-            {"type": "ineq", "fun": lambda p: -game @ p},
-            {"type": "eq", "fun": lambda p: p.sum() - 1},
+            {"type": "ineq", "fun": lambda p: -game @ p, "jac": lambda p: -game},
+            {"type": "eq", "fun": lambda p: p.sum() - 1, "jac": np.ones_like},
         ],
         options={"maxiter": 500, "ftol": 1e-12},
     )

@@ -126,6 +126,16 @@ def test_it_converges_from_far_away() -> None:
     assert maximize(likelihood, start)[0] == pytest.approx(maximize(likelihood)[0], abs=1e-9)
 
 
+def test_it_converges_where_scores_say_little_of_strengths() -> None:
+    wins, draws = np.zeros((6, 6), int), np.zeros((6, 6), int)
+    wins[0, 1], wins[1, 4], wins[2, 0] = 2000, 1000, 1000
+    for i, j in [(0, 2), (0, 5), (1, 2), (3, 4), (4, 5)]:
+        draws[i, j] = draws[j, i] = 1
+    fit = fit_connected(6, pairs_of(wins, draws))
+    assert not fit.is_regularized
+    assert np.abs(fit.likelihood.gradient(fit.likelihood.chances(fit.x))).max() < 1e-8
+
+
 def test_an_unbeaten_player_is_given_pseudo_wins() -> None:
     fit = fit_connected(2, pairs_of([[0, 4], [0, 0]]))
     assert fit.is_regularized

@@ -45,3 +45,5 @@ def test_what_is_no_match_or_no_k_is_refused() -> None:
         elo_ratings([1], [1], [1], ["a", "b"])
     with pytest.raises(LmgymError, match="k is nan"):
         elo_ratings([0], [1], [1], ["a", "b"], k=float("nan"))
+    with pytest.raises(LmgymError, match="initial_rating is inf"):
+        elo_ratings([0], [1], [1], ["a", "b"], initial_rating=float("inf"))

@@ -20,13 +20,13 @@ from ..conftest import centred, drawn_matches
 def test_resampled_counts_are_multinomial(scale: int) -> None:
     counts = scale * np.array([[6.0, 0.0, 1.0], [3.0, 7.0, 3.0]])
     rng, total = np.random.default_rng(0), counts.sum()
-    draws = np.array([resample(counts, rng).ravel() for _ in range(20_000)])
+    draws = np.array([resample(counts, rng).ravel() for _ in range(10_000)])
     shares = counts.ravel() / total
     covariance = total * (np.diag(shares) - np.outer(shares, shares))
     assert (draws.sum(1) == total).all()
     assert (draws[:, 1] == 0).all()
-    assert draws.mean(0) == pytest.approx(total * shares, rel=0.01, abs=0.01)
-    assert np.cov(draws.T) == pytest.approx(covariance, abs=0.03 * covariance.max())
+    assert draws.mean(0) == pytest.approx(total * shares, rel=0.01, abs=0.03)
+    assert np.cov(draws.T) == pytest.approx(covariance, abs=0.045 * covariance.max())
 
 
 @pytest.mark.parametrize("has_draw_strength", [False, True])
@@ -56,10 +56,12 @@ def test_resamples_without_a_maximum_are_given_pseudo_wins(has_draw_strength: bo
     wins, draws = [[0, 5, 1], [1, 0, 1], [0, 1, 0]], [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
     pairs = MatchCounts.from_wins(wins, draws).pairs()
     fit = fit_connected(3, pairs, has_draw_strength=has_draw_strength)
-    samples = bootstrap_strengths(fit, pairs, np.random.default_rng(0), 500)
+    samples = bootstrap_strengths(fit, pairs, np.random.default_rng(0), 200)
     assert not fit.is_regularized
     assert np.isfinite(samples).all()
     assert np.abs(samples).max() < 5
+    with pytest.raises(LmgymError, match="or of a resample, has no maximum"):
+        bootstrap_strengths(fit, pairs, np.random.default_rng(0), 200, pseudo_wins=0)
 
 
 def test_the_same_generator_gives_the_same_samples() -> None:
@@ -79,10 +81,10 @@ def test_no_resamples_are_refused() -> None:
 @pytest.mark.parametrize(("ties", "draw_strength"), [("half", 0.0), ("davidson", 0.9)])
 def test_intervals_hold_the_truth_19_times_in_20(ties: str, draw_strength: float) -> None:
     rng, held = np.random.default_rng(0), []
-    for _ in range(100):
+    for _ in range(60):  # `lmgym bench ratings` simulates hundreds
         strengths = centred(rng.normal(0, 0.7, size=10))
         counts = drawn_matches(strengths, 1000, rng, draw_strength)
-        ratings = rate(counts, ties=ties, intervals="bootstrap", rng=rng, n_resamples=100)  # type: ignore[arg-type]
+        ratings = rate(counts, ties=ties, intervals="bootstrap", rng=rng, n_resamples=50)  # type: ignore[arg-type]
         truth = 1500 + ELO_PER_NAT * strengths
         held.append((ratings.low <= truth) & (truth <= ratings.high))
     assert 0.93 <= np.mean(held) <= 0.97
