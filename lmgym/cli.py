@@ -43,6 +43,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "A B",
         "let two players of a game meet, or check records with --replay",
     ),
+    "tournament": (
+        "lmgym.leaderboards.commands.tournament:tournament",
+        "COMMAND",
+        "run, show: let many players of a game meet, and rate them",
+    ),
     "reward": (
         "lmgym.commands.reward:reward",
         "COMMAND",
