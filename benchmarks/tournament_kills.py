@@ -48,15 +48,15 @@ class KillArgs:
     """Who meets whom."""
     rounds: int = 4
     """Rounds of the schedule."""
-    games: int = 1_000
+    games: int = 2_000
     """Games of a pairing."""
     workers: int = 2
     """Processes that play."""
     kills: int = 10
     """How often the tournament is killed."""
-    longest: float = 0.8
+    longest: float = 1.5
     """Seconds that it plays at most before it is killed; three times that when it starts."""
-    seed: int = 41_311
+    seed: int = 20_717
     """Of the tournament, and of the moments."""
     out: str | None = None
     """Write the results to this .json file as well."""

@@ -26,6 +26,7 @@ PAGES = {
     "self-play.md": 3,
     "stable-baselines3.md": 4,
     "tools.md": 3,
+    "tournaments.md": 1,
     "vector-environments.md": 3,
     "verification.md": 10,
     "web.md": 2,

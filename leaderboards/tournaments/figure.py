@@ -45,7 +45,7 @@ def draw_ratings(standing: TournamentStanding, path: Path, *, title: str = "") -
         axes.plot([low, high], [place, place], color=color, lw=3, alpha=0.45)
         for end, mark in ((row.low, "<"), (row.high, ">")):
             if end is None:
-                axes.plot(least if mark == "<" else most, place, mark, color=color, ms=7)
+                axes.plot(least if mark == "<" else most, place, mark, color=color, ms=7, clip_on=False)
         axes.plot(row.rating, place, "o", color=color, ms=6)
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows], parse_math=False)
     axes.invert_yaxis()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from types import TracebackType
@@ -20,8 +21,8 @@ R = TypeVar("R")
 class RayExecutor:
     """Tasks of Ray, in chunks. lmgym must be installed alike wherever they run.
 
-    A cluster that this process is connected to is used as it is; otherwise one is started here,
-    without a dashboard, and ended with `close`. Ray listens on many ports and runs what it is sent:
+    A cluster that this process is connected to, or that RAY_ADDRESS names, is used as it is;
+    otherwise one is started here, without a dashboard, and ended with `close`. Ray listens on many ports and runs what it is sent:
     for networks of trusted machines alone.
 
     Args:
@@ -41,7 +42,9 @@ class RayExecutor:
         self._ray = ray
         self._is_ours = not ray.is_initialized()
         if self._is_ours:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+            is_there = bool(os.environ.get("RAY_ADDRESS"))
+            own = {} if is_there else {"num_cpus": workers, "include_dashboard": False}
+            ray.init(log_to_driver=False, **own)
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._task = ray.remote(apply_timed)
 

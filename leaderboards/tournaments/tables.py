@@ -22,13 +22,14 @@ _NAME = 24  # characters at most
 def print_standing(standing: TournamentStanding, title: str, console: Console) -> None:
     """Print what came of a tournament."""
     for part in _parts(standing, title):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _parts(standing: TournamentStanding, title: str) -> Iterator[RenderableType]:
     yield from _rating_tables(standing.rows, title)
     yield _more_table(standing)
     if standing.without_forfeits:
+        yield Text("forfeited games by cause")
         yield _forfeit_table(standing)
         yield from _rating_tables(standing.without_forfeits, "without forfeited games")
 
@@ -39,15 +40,16 @@ def _rating_tables(rows: Sequence[StandingRow], title: str) -> Iterator[Renderab
     for component in sorted({row.component for row in played}):
         members = [row for row in played if row.component == component]
         told = "apart from those above: no chain of games joins them"
-        yield _rating_table(members, told if component else title)
+        yield Text(told if component else title)
+        yield _rating_table(members)
     rest = [row.name for row in rows if not row.games]
     if rest:
         names = ", ".join(visible(name, _NAME) for name in rest)
         yield Text(f"no games: {names}\n" if played else f"{title}\n\nno games: {names}\n")
 
 
-def _rating_table(rows: Sequence[StandingRow], title: str) -> Table:
-    table = _table(title, "rank", "player", "rating", "95 %", "games", "won", "drawn", "lost")
+def _rating_table(rows: Sequence[StandingRow]) -> Table:
+    table = _table("rank", "player", "rating", "95 %", "games", "won", "drawn", "lost")
     for row in rows:
         table.add_row(
             _ranks(row),
@@ -60,8 +62,7 @@ def _rating_table(rows: Sequence[StandingRow], title: str) -> Table:
 
 
 def _more_table(standing: TournamentStanding) -> Table:
-    columns = ("player", "1st seat", "2nd seat", "Elo", "alpha-rank", "Nash", "forfeits")
-    table = _table("", *columns)
+    table = _table("player", "1st seat", "2nd seat", "Elo", "alpha-rank", "Nash", "forfeits")
     for row in standing.rows:
         rates = (row.first_seat_rate, row.second_seat_rate, row.alpha_rank, row.nash)
         first, second, alpha, nash = (_NOTHING if x is None else f"{x:.1%}" for x in rates)
@@ -74,7 +75,7 @@ def _more_table(standing: TournamentStanding) -> Table:
 
 def _forfeit_table(standing: TournamentStanding) -> Table:
     causes = sorted(standing.causes)
-    table = _table("forfeited games by cause", "player", *causes)
+    table = _table("player", *causes)
     for row in standing.rows:
         if row.forfeits:
             counts = (f"{row.causes.get(cause, 0):,}" for cause in causes)
@@ -82,9 +83,8 @@ def _forfeit_table(standing: TournamentStanding) -> Table:
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    shown = Text(title) if title else None
-    table = Table(title=shown, title_justify="left", box=SIMPLE_HEAD)
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD)
     for column in columns:
         is_name = column == "player"
         table.add_column(
