@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file, write_json
-from lmgym.commands.worlds import find_world_here, world_arguments
+from lmgym.commands.worlds import env_of, find_world_here, world_arguments
 from lmgym.errors import LmgymError
 from lmgym.games.records import MatchRecord
 from lmgym.games.worlds import find_game, game_class_of, game_ids
@@ -65,7 +65,7 @@ class TournamentArgs:
 def run(argv: Sequence[str]) -> int:
     """Play a tournament, or go on with one."""
     _, options = split_names(argv, 0, _USAGE)
-    env = _env_of(options)
+    env = env_of(options)
     groups: dict[str, type[Any]] = {"tournament": TournamentArgs}
     if env is not None:
         spec = find_world_here(env)
@@ -91,15 +91,6 @@ def run(argv: Sequence[str]) -> int:
     standing = standings_of(_play(args, plan, players), plan.names)
     _tell(args, standing, f"{world.env}, {standing.n_matches:,} games, {args.schedule}")
     return 0
-
-
-def _env_of(options: Sequence[str]) -> str | None:
-    """The world that the options name, needed to know which options there are."""
-    for place, word in enumerate(options):
-        name, has_value, value = word.partition("=")
-        if name == "--env":
-            return value if has_value else next(iter(options[place + 1 : place + 2]), None)
-    return None
 
 
 def _description() -> str:

@@ -41,11 +41,12 @@ def draw_ratings(standing: TournamentStanding, path: Path, *, title: str = "") -
     for place, row in enumerate(rows):
         assert row.rating is not None
         color = _COLORS[row.component % len(_COLORS)]
-        low, high = (row.low or least, row.high or most)
+        low = least if row.low is None else row.low
+        high = most if row.high is None else row.high
         axes.plot([low, high], [place, place], color=color, lw=3, alpha=0.45)
-        for end, mark in ((row.low, "<"), (row.high, ">")):
+        for end, edge, mark in ((row.low, least, "<"), (row.high, most, ">")):
             if end is None:
-                axes.plot(least if mark == "<" else most, place, mark, color=color, ms=7, clip_on=False)
+                axes.plot(edge, place, mark, color=color, ms=7, clip_on=False)
         axes.plot(row.rating, place, "o", color=color, ms=6)
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows], parse_math=False)
     axes.invert_yaxis()

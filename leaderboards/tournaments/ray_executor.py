@@ -22,8 +22,8 @@ class RayExecutor:
     """Tasks of Ray, in chunks. lmgym must be installed alike wherever they run.
 
     A cluster that this process is connected to, or that RAY_ADDRESS names, is used as it is;
-    otherwise one is started here, without a dashboard, and ended with `close`. Ray listens on many ports and runs what it is sent:
-    for networks of trusted machines alone.
+    otherwise one is started here, without a dashboard, and ended with `close`. Ray listens on many
+    ports and runs what it is sent: for networks of trusted machines alone.
 
     Args:
         workers: that are busy at once; by default as many as the cluster has CPUs.

@@ -15,7 +15,7 @@ from rich.text import Text
 from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import check_file
 from lmgym.commands.game_text import retold
-from lmgym.commands.worlds import find_world_here, world_arguments
+from lmgym.commands.worlds import env_of, find_world_here, world_arguments
 from lmgym.errors import LmgymError
 from lmgym.games.matches import play_matches
 from lmgym.games.players import Player, find_player
@@ -62,7 +62,7 @@ class MatchArgs:
 def match(argv: Sequence[str]) -> int:
     """Let two players meet, or check the records of players who have met."""
     names, options = split_names(argv, 2, _USAGE)
-    env = _env_of(options)
+    env = env_of(options)
     groups: dict[str, type[Any]] = {"match": MatchArgs}
     if env is not None:
         spec = find_world_here(env)
@@ -76,16 +76,6 @@ def match(argv: Sequence[str]) -> int:
         games = game_ids()
         raise LmgymError(f"name the game, as --env {games[0]}; games are {', '.join(games)}")
     return _play(args, world, names)
-
-
-def _env_of(options: Sequence[str]) -> str | None:
-    """The world that the options name, needed to know which options there are."""
-    for place, word in enumerate(options):
-        name, has_value, value = word.partition("=")
-        if name == "--env":
-            following = options[place + 1 : place + 2]
-            return value if has_value else next(iter(following), None)
-    return None
 
 
 def _description() -> str:

@@ -22,6 +22,7 @@ from lmgym.registry import FAMILIES, WORLDS, WorldSpec, find_world
 
 __all__ = [
     "DEFAULT_WORLD",
+    "env_of",
     "find_text_world",
     "find_world_here",
     "list_worlds",
@@ -31,6 +32,21 @@ __all__ = [
 
 DEFAULT_WORLD = "lmgym/Math-v0"
 """The world of the main job, where a command line names none."""
+
+
+def env_of(options: Sequence[str]) -> str | None:
+    """The world that --env names, which has to be known before one knows which options there are.
+
+    Example:
+        >>> env_of(["--seed", "1", "--env=lmgym/Nim-v0"])
+        'lmgym/Nim-v0'
+    """
+    for place, word in enumerate(options):
+        name, has_value, value = word.partition("=")
+        if name == "--env":
+            following = options[place + 1 : place + 2]
+            return value if has_value else next(iter(following), None)
+    return None
 
 
 def find_world_here(world: str) -> WorldSpec:

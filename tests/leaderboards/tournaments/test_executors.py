@@ -6,7 +6,9 @@ import importlib.util
 import os
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from lmgym.leaderboards.tournaments.executors import (
     default_workers,
     pick_executor,
 )
+from lmgym.leaderboards.tournaments.lineup import AnyPlayer
 from lmgym.leaderboards.tournaments.plan import PlannedPlayer
 from lmgym.leaderboards.tournaments.process_executor import ProcessExecutor
 from lmgym.leaderboards.tournaments.tournament import play_tournament
@@ -56,13 +59,19 @@ def process_of(number):
 
 
 @pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessExecutor]:
+def factories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("modules")
     (folder / "lmgym_test_factories.py").write_text(FACTORIES)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        with ProcessExecutor(2) as executor:
-            yield executor
+        yield import_module("lmgym_test_factories")
+
+
+@pytest.fixture(scope="module")
+def pool(factories: Any) -> Iterator[ProcessExecutor]:
+    assert factories  # what is sent to the processes can be imported there
+    with ProcessExecutor(2) as executor:
+        yield executor
 
 
 def test_chunks_grow_to_what_takes_a_quarter_of_a_second() -> None:
@@ -121,21 +130,19 @@ def test_searches_and_networks_play_the_same_in_two_processes(
     assert lines_of(play_tournament(plan, executor=pool)) == serial
 
 
-def test_players_are_made_where_they_play(pool: ProcessExecutor) -> None:
-    import lmgym_test_factories  # type: ignore[import-not-found]
-
+def test_players_are_made_where_they_play(pool: ProcessExecutor, factories: Any) -> None:
     names = ["a", "b"]
     plan = plan_of(players=[PlannedPlayer(name, "made here") for name in names])
-    players = dict.fromkeys(names, lmgym_test_factories.Owner(os.getpid()))
+    players: dict[str, AnyPlayer] = {name: factories.Owner(os.getpid()) for name in names}
     assert all(r.forfeit is None for r in play_tournament(plan, players))
     causes = {r.forfeit and r.forfeit.reason for r in play_tournament(plan, players, None, pool)}
     assert causes == {"OSError: made elsewhere"}
 
 
-def test_what_kills_two_processes_is_named_and_the_pool_goes_on(pool: ProcessExecutor) -> None:
-    import lmgym_test_factories
-
-    results = pool.map(lmgym_test_factories.die_at, range(6), 2)
+def test_what_kills_two_processes_is_named_and_the_pool_goes_on(
+    pool: ProcessExecutor, factories: Any
+) -> None:
+    results = pool.map(factories.die_at, range(6), 2)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(LmgymError, match="a process died at 3, and another one when it was tried"):
         next(results)
@@ -143,13 +150,11 @@ def test_what_kills_two_processes_is_named_and_the_pool_goes_on(pool: ProcessExe
 
 
 def test_a_process_that_dies_is_replaced_and_nothing_is_lost(
-    pool: ProcessExecutor, tmp_path: Path
+    pool: ProcessExecutor, factories: Any, tmp_path: Path
 ) -> None:
-    import lmgym_test_factories
-
     specs = ["", "", str(tmp_path / "once"), "", ""]
-    assert list(pool.map(lmgym_test_factories.die_once_at, specs, 2)) == specs
-    (worker,) = pool.map(lmgym_test_factories.process_of, [0])
+    assert list(pool.map(factories.die_once_at, specs, 2)) == specs
+    (worker,) = pool.map(factories.process_of, [0])
     os.kill(worker, signal.SIGKILL)
     assert list(pool.map(str, range(5))) == list("01234")
 
