@@ -36,7 +36,7 @@ class PlayerFactory(Protocol):
     """Makes a player in the process that it plays in; must be picklable, as dataclasses are.
 
     The player may have a method `check(game)`, which raises where it cannot play, and a method
-    `close()`, called once it isn't needed any more.
+    `close()`, called once it isn't needed any more; players given as objects are left open.
     """
 
     def make(self) -> Player:
@@ -141,7 +141,7 @@ class Lineup:
             )
         for name, player in self.players.items():
             try:
-                _close(_made(player, game))
+                _close(player, _made(player, game))
             except Exception as error:
                 kind = "" if isinstance(error, LmgymError) else f"{type(error).__name__}: "
                 raise LmgymError(f"player {name!r:.80} cannot play: {kind}{error}") from error
@@ -174,7 +174,7 @@ class _Cast:
             self._kept[name] = self._try_to_make(name)
         self._kept.move_to_end(name)
         if len(self._kept) > _MOST_KEPT:
-            _close(self._kept.popitem(last=False)[1])
+            self._drop(*self._kept.popitem(last=False))
         return self._kept[name]
 
     def use_one_thread(self) -> None:
@@ -190,9 +190,12 @@ class _Cast:
     def close(self) -> None:
         """End the players, and leave torch as it was."""
         while self._kept:
-            _close(self._kept.popitem()[1])
+            self._drop(*self._kept.popitem())
         if self._threads is not None:
             sys.modules["torch"].set_num_threads(self._threads)
+
+    def _drop(self, name: str, player: Player) -> None:
+        _close(self._players[name], player)
 
     def _try_to_make(self, name: str) -> Player:
         try:
@@ -232,9 +235,10 @@ def _made(player: AnyPlayer, game: Any) -> Player:
     return chosen
 
 
-def _close(player: Any) -> None:
-    with suppress(Exception):  # it has played, and what it does now is nobody's business
-        if hasattr(player, "close"):
+def _close(given: AnyPlayer, player: Any) -> None:
+    """Close a player that was made here."""
+    if isinstance(given, PlayerFactory) and hasattr(player, "close"):
+        with suppress(Exception):  # what it has played stands, however it ends
             player.close()
 
 

@@ -77,6 +77,14 @@ def test_players_are_made_once_and_closed() -> None:
     assert CALLS == {"make": 1, "close": 1}
 
 
+def test_players_given_as_objects_are_left_open() -> None:
+    lineup = Lineup(NIM, {}, {"a": Counted(), "b": "random"})
+    lineup.check()
+    lineup(spec_of("a", "b"))
+    lineup.close()
+    assert not CALLS
+
+
 def test_torch_computes_in_one_thread_while_it_plays() -> None:
     import torch
 
