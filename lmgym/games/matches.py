@@ -16,7 +16,7 @@ import numpy as np
 from lmgym.errors import LmgymError, unknown
 from lmgym.games.deals import N_DEALS, SPLITS, draw_deal, start_of
 from lmgym.games.game import Game
-from lmgym.games.players import Player, find_player
+from lmgym.games.players import Player, PlayerFailure, find_player
 from lmgym.games.records import MOST_CHARACTERS, N_SEEDS, Forfeit, MatchRecord, RecordedMove
 from lmgym.games.run import GameRun, Turn
 from lmgym.games.worlds import GameWorld, as_game_world
@@ -27,6 +27,8 @@ __all__ = ["Fixture", "fixtures", "play_match", "play_matches", "player_name"]
 AnyGame: TypeAlias = GameWorld | Game[Any] | str
 
 _MOST_REASON = 300
+_MOST_WORDS = 5000
+"""Characters of a program's failure, the last of what it wrote among them."""
 _MOST_NAME = 200
 
 
@@ -95,7 +97,8 @@ def play_match(
         seed: of the players' draws.
         names: what the players are called in the record; by default their names, or types.
         sides: who sits in each seat, where the same players meet again.
-        raise_errors: raise what a player raises, to find its defects.
+        raise_errors: raise what a player raises, to find its defects; a `PlayerFailure` forfeits
+            all the same.
 
     Example:
         >>> record = play_match("lmgym/Nim-v0", ["best", "random"], deal=3, seed=0)
@@ -225,6 +228,8 @@ class _Match:
         """The mover's move, or why there is none."""
         try:
             said = self._players[turn.seat].act(turn, self._rngs[turn.seat])
+        except PlayerFailure as failure:  # to raise it would find no defect of ours
+            return Forfeit(turn.seat, failure.cause, str(plain_value(str(failure)[:_MOST_WORDS])))
         except Exception as error:  # whatever a player raises costs it the game
             if self._raise_errors:
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 
@@ -11,7 +11,37 @@ from lmgym.games.game import Game
 from lmgym.games.run import Turn
 from lmgym.registry import PLAYER_ARGUMENTS, PLAYERS, load
 
-__all__ = ["BestPlayer", "Player", "RandomPlayer", "find_player"]
+__all__ = [
+    "BestPlayer",
+    "FailureCause",
+    "Player",
+    "PlayerFailure",
+    "RandomPlayer",
+    "find_player",
+]
+
+FailureCause: TypeAlias = Literal["time", "protocol", "crash"]
+"""Why a program could not move: it took too long, it said what the protocol of its kind does not
+know, or it ended."""
+
+
+class PlayerFailure(LmgymError):  # noqa: N818 - it is what happened, and no error of ours
+    """A player that is no code of ours could not move: its game is forfeited, and nothing else.
+
+    Example:
+        >>> PlayerFailure("time", "it did not answer in time").cause
+        'time'
+    """
+
+    def __init__(self, cause: FailureCause, reason: str) -> None:
+        super().__init__(reason)
+        if cause not in get_args(FailureCause):
+            raise unknown("cause", cause, get_args(FailureCause))
+        self.cause: FailureCause = cause
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it comes home from another process."""
+        return type(self), (self.cause, str(self))
 
 
 @runtime_checkable

@@ -37,9 +37,9 @@ SCHEMA = 1
 MOST_CHARACTERS = 2**20
 """A text of a player that is longer is no message."""
 
-Cause: TypeAlias = Literal["illegal", "no move", "error"]
+Cause: TypeAlias = Literal["illegal", "no move", "error", "time", "protocol", "crash"]
 """Why a game was forfeited: a second try that the rules do not allow, something that is neither a
-number nor a message, or an exception of the player's."""
+number nor a message, or an exception of the player's; of a program, what `FailureCause` says."""
 
 N_SEEDS = 2**63
 """Seeds of matches, and numbers of actions, are smaller."""

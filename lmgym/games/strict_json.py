@@ -17,13 +17,7 @@ _MOST_ENTRIES = 100_000
 def parse(line: str) -> Any:
     """JSON without what other readers take differently or not at all."""
     try:
-        return json.loads(
-            line,
-            parse_constant=_refuse_constant,
-            parse_int=_parsed_int,
-            parse_float=_parsed_float,
-            object_pairs_hook=_parsed_object,
-        )
+        return _DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise LmgymError(f"it is no JSON: {error.msg} at character {error.pos}") from None
     except RecursionError:
@@ -54,6 +48,14 @@ def _parsed_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise LmgymError(f"{name[:40]!r} stands there twice")
         found[name] = value
     return found
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant,
+    parse_int=_parsed_int,
+    parse_float=_parsed_float,
+    object_pairs_hook=_parsed_object,
+)
 
 
 class Row:

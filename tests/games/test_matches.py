@@ -12,6 +12,7 @@ import pytest
 from lmgym.errors import LmgymError
 from lmgym.games.deals import start_of
 from lmgym.games.matches import Fixture, fixtures, play_match, play_matches
+from lmgym.games.players import PlayerFailure
 from lmgym.games.records import MatchRecord
 from lmgym.games.replay import replay
 from lmgym.games.run import Turn
@@ -181,6 +182,31 @@ def test_ones_own_agents_errors_can_be_raised() -> None:
         play_match(NIM, [Does(lambda _: 1 // 0), "random"], 1, 0, raise_errors=True)
     with pytest.raises(LmgymError, match="returned None, which is no move"):
         play_match(NIM, [Does(lambda _: None), "random"], 1, 0, raise_errors=True)
+
+
+@pytest.mark.parametrize("cause", ["time", "protocol", "crash"])
+@pytest.mark.parametrize("raise_errors", [False, True])
+def test_a_program_that_fails_forfeits_and_is_no_error_of_ours(
+    cause: Any, raise_errors: bool
+) -> None:
+    player = raises(PlayerFailure(cause, "it did not answer in time"))
+    record = play_match(NIM, ["random", player], 1, 0, raise_errors=raise_errors)
+    assert record.forfeit == (1, cause, "it did not answer in time")
+    assert record.returns == (1.0, -1.0)
+    assert MatchRecord.from_line(record.as_line()) == record
+    assert replay(record).returns == (1.0, -1.0)
+
+
+def test_of_a_failure_the_last_words_are_kept() -> None:
+    record = play_match(NIM, [raises(PlayerFailure("crash", "x" * 10**6)), "random"], 1, 0)
+    assert record.forfeit is not None
+    assert len(record.forfeit.reason) == 5000
+
+
+def test_a_failure_has_a_known_cause() -> None:
+    cause: Any = "boredom"
+    with pytest.raises(LmgymError, match="unknown cause 'boredom'; known: "):
+        PlayerFailure(cause, "")
 
 
 NO_MOVES: dict[str, Any] = {
