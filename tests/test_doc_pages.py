@@ -18,6 +18,7 @@ PAGES = {
     "math.md": 7,
     "mcts.md": 4,
     "preferences.md": 3,
+    "process-agents.md": 3,
     "real-models.md": 3,
     "rewards.md": 9,
     "runs.md": 2,

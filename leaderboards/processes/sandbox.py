@@ -22,6 +22,7 @@ from typing import IO
 
 from lmgym.errors import LmgymError
 
+from .jail.namespaces import HOME
 from .jail.supervisor import COMMAND_STEP
 
 __all__ = ["CommandError", "Limits", "check_sandbox", "end", "launch", "sandbox_problem", "stop"]
@@ -33,9 +34,13 @@ _SUPERVISOR = (
 )
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/agent", "LANG": "C.UTF-8", "USER": "agent"}
-_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-"""Of libraries that compute; a program that wants more can say so."""
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": HOME,
+    "USER": "agent",
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",  # of libraries that compute; a program that wants more can say so
+}
 _PYTHONS = ("python", "python3")
 _MOST_REPORT = 4000
 _PATIENCE = 5.0  # seconds that the supervisor, which is ours, has to end
@@ -108,7 +113,7 @@ def launch(
             "is_sandboxed": not trusted,
             "command": _with_python(command),
             "folder": str(folder),
-            "environment": _ENVIRONMENT | _ONE_THREAD | ({"HOME": str(folder)} if trusted else {}),
+            "environment": _ENVIRONMENT | ({"HOME": str(folder)} if trusted else {}),
             "limits": _resources(limits),
             "trees": [] if trusted else _trees(folder),
         }
@@ -126,6 +131,9 @@ def launch(
             pass_fds=(told,),
             start_new_session=True,
         )
+    except OSError:
+        os.close(report)
+        raise
     finally:
         os.close(told)
     problem = _reported(report, process)
@@ -239,7 +247,7 @@ def _trees(folder: Path) -> list[tuple[str, str]]:
     for place in places:
         if os.path.exists(place) and not any(place.startswith(f"{above}/") for above in seen):
             seen.append(place)
-    return [*((place, place) for place in seen), (str(folder), _ENVIRONMENT["HOME"])]
+    return [*((place, place) for place in seen), (str(folder), HOME)]
 
 
 def _close(streams: Iterable[IO[bytes] | None]) -> None:
