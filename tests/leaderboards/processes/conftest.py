@@ -44,12 +44,15 @@ def make_agent(tmp_path: Path) -> Iterator[MakeAgent]:
     """Makes a folder with a program, and an agent of it, which is closed after the test."""
     made: list[ProcessAgent] = []
 
-    def make(code: str, *, trusted: bool = True, **limits: Any) -> ProcessAgent:
+    def make(
+        code: str, *, trusted: bool = True, has_packages: bool = False, **limits: Any
+    ) -> ProcessAgent:
         folder = tmp_path / f"agent-{len(made)}"
         folder.mkdir(exist_ok=True)
         (folder / "agent.py").write_text(SPEAKS + textwrap.dedent(code))
         given = Limits(**{"move_seconds": 20.0, **limits})
-        agent = ProcessAgent(["python", "agent.py"], folder, limits=given, trusted=trusted)
+        command = ["python", "agent.py"] if has_packages else ["python", "-S", "agent.py"]
+        agent = ProcessAgent(command, folder, limits=given, trusted=trusted)
         made.append(agent)
         return agent
 
@@ -64,8 +67,8 @@ def make_sandboxed(make_agent: MakeAgent) -> MakeAgent:
     if sandbox_problem():
         pytest.skip(sandbox_problem())
 
-    def make(code: str, **limits: Any) -> ProcessAgent:
-        return make_agent(code, trusted=False, **limits)
+    def make(code: str, **words: Any) -> ProcessAgent:
+        return make_agent(code, trusted=False, **words)
 
     return make
 

@@ -39,9 +39,9 @@ def report(**attempts):
 """For programs that try several things and tell what came of each."""
 
 
-def found(make: Make, ask: Ask, code: str, **limits: Any) -> dict[str, str]:
+def found(make: Make, ask: Ask, code: str, **words: Any) -> dict[str, str]:
     """What a program says of its attempts."""
-    result: dict[str, str] = json.loads(ask(make(TRIES + dedent(code), **limits)))
+    result: dict[str, str] = json.loads(ask(make(TRIES + dedent(code), **words)))
     return result
 
 
@@ -98,9 +98,8 @@ def test_it_sees_its_folder_python_and_the_system_and_nothing_else(
 
 
 def test_it_has_the_packages_of_our_python(make_sandboxed: Make, ask: Ask) -> None:
-    assert found(
-        make_sandboxed, ask, "import numpy\nreport(one=lambda: int(numpy.ones(1)[0]))"
-    ) == {"one": "1"}
+    code = "import numpy\nreport(one=lambda: int(numpy.ones(1)[0]))"
+    assert found(make_sandboxed, ask, code, has_packages=True) == {"one": "1"}
 
 
 def test_it_knows_none_of_our_variables(
