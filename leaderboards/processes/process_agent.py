@@ -119,12 +119,17 @@ class ProcessAgent:
         Raises:
             PlayerFailure: where there is no such answer in time.
         """
-        milliseconds = round(self._limits.move_seconds * 1000)
-        question = {"type": "act", "messages": messages, "legal": legal}
-        deadline = self._deadline()
-        self._tell(question | {"deadline_ms": milliseconds}, deadline)
+        channel, limits = self._open_channel(), self._limits
+        question = {
+            "type": "act",
+            "messages": messages,
+            "legal": legal,
+            "deadline_ms": round(limits.move_seconds * 1000),
+        }
+        deadline = time.monotonic() + limits.move_seconds
         try:
-            action = action_of(self._open_channel().hear(deadline))
+            channel.tell(question, deadline)
+            action = action_of(channel.hear(deadline))
             if isinstance(action, int) and not 0 <= action < len(legal or ()):
                 known = f"{len(legal)} actions are" if legal else "no actions are"
                 raise PlayerFailure("protocol", f"it chose number {action}, and {known} listed")

@@ -11,7 +11,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 from lmgym.errors import LmgymError
@@ -32,6 +32,7 @@ _MOST_LOOKS = 64
 """Chunks of last words that are read at most, should somebody go on writing them."""
 _MOST_SHOWN = 80
 _MOST_NUMBER = 2**63
+_FIELDS = {"type", "action"}
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
@@ -149,7 +150,7 @@ class Channel:
 def check_ready(answer: Any) -> None:
     """Raise a `PlayerFailure` unless this is the answer to hello."""
     try:
-        _row(answer, "ready").check_empty()
+        _check(answer, "ready")
     except LmgymError as error:
         raise PlayerFailure("protocol", visible(str(error))) from None
 
@@ -163,24 +164,25 @@ def action_of(answer: Any) -> int | str:
         >>> action_of({"type": "action", "action": 1.5})
         Traceback (most recent call last):
         ...
-        lmgym.games.players.PlayerFailure: 'action': it is 1.5; a text or a whole number is allowed
+        lmgym.games.players.PlayerFailure: the action is 1.5; a text or a whole number is allowed
     """
     try:
-        row = _row(answer, "action")
-        action: int | str = row.take("action", _action)
-        row.check_empty()
+        if not isinstance(answer, dict) or answer.keys() != _FIELDS or answer["type"] != "action":
+            _check(answer, "action", ("action",))  # says what is wrong, which takes longer
+        return _action(answer["action"])
     except LmgymError as error:
         raise PlayerFailure("protocol", visible(str(error))) from None
-    return action
 
 
-def _row(answer: Any, kind: str) -> Row:
-    """The other fields of an answer of a kind."""
+def _check(answer: Any, kind: str, fields: Iterable[str] = ()) -> None:
+    """Raise unless this is an answer of a kind, with these fields and no others."""
     row = Row(answer, "the answer")
     given = row.take("type", told)
     if given != repr(kind):
         raise LmgymError(f"the answer's type is {given}, not {kind!r}")
-    return row
+    for name in fields:
+        row.take(name, told)
+    row.check_empty()
 
 
 def _action(value: Any) -> int | str:
@@ -188,11 +190,11 @@ def _action(value: Any) -> int | str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise LmgymError("it has half of a character") from None
+            raise LmgymError("the action has half of a character") from None
         return value
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or abs(value) >= _MOST_NUMBER:
-        raise LmgymError(f"it is {told(value)}; a text or a whole number is allowed")
+        raise LmgymError(f"the action is {told(value)}; a text or a whole number is allowed")
     return int(value)
 
 
