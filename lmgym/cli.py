@@ -48,6 +48,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "COMMAND",
         "run, show: let many players of a game meet, and rate them",
     ),
+    "board": (
+        "lmgym.leaderboards.commands.board:board",
+        "COMMAND",
+        "leaderboards: submit, check, rate, verify, build, serve",
+    ),
     "reward": (
         "lmgym.commands.reward:reward",
         "COMMAND",

@@ -18,7 +18,7 @@ from ..pairwise.elo import elo_ratings
 from ..pairwise.match_counts import MatchCounts
 from ..ratings import RatedPlayer, rate
 
-__all__ = ["StandingRow", "TournamentStanding", "standings_of"]
+__all__ = ["MatchResult", "StandingRow", "TournamentStanding", "standing", "standings_of"]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,13 @@ def standings_of(
         >>> [(row.name, row.wins, row.losses, row.rank_low, row.rank_high) for row in standing.rows]
         [('best', 20, 0, 1, 1), ('random', 0, 20, 2, 2)]
     """
-    results = [_result(record) for record in records]
+    return standing([_result(record) for record in records], names)
+
+
+def standing(
+    results: Sequence[MatchResult], names: Sequence[str] | None = None
+) -> TournamentStanding:
+    """The same from results; arguments and errors as for `standings_of`."""
     known = sorted({name for r in results for name in r.names}) if names is None else list(names)
     if not known:
         raise LmgymError("there are no matches and no players; give records of matches")
@@ -147,7 +153,7 @@ def standings_of(
     return TournamentStanding(rows, rest, points, games, len(results))
 
 
-class _Result(NamedTuple):
+class MatchResult(NamedTuple):
     """A game, without its moves.
 
     Attributes:
@@ -166,7 +172,7 @@ class _Result(NamedTuple):
 class _Games:
     """Games between some players, counted."""
 
-    def __init__(self, results: Sequence[_Result], names: Sequence[str]) -> None:
+    def __init__(self, results: Sequence[MatchResult], names: Sequence[str]) -> None:
         places = {name: place for place, name in enumerate(names)}
         for name in (name for result in results for name in result.names):
             if name not in places:
@@ -254,7 +260,7 @@ def _unrated(names: Sequence[str]) -> list[RatedPlayer]:
     return [RatedPlayer(name, place, *[None] * 5) for place, name in enumerate(names)]
 
 
-def _result(record: MatchRecord) -> _Result:
+def _result(record: MatchRecord) -> MatchResult:
     if len(record.players) != 2:
         raise LmgymError(f"a match of {len(record.players)} players is not one of two")
     first, second = record.players
@@ -262,4 +268,4 @@ def _result(record: MatchRecord) -> _Result:
     forfeit = record.forfeit
     loser = "" if forfeit is None else record.players[forfeit.seat]
     outcome = (won > lost) - (won < lost)
-    return _Result((first, second), outcome, loser, "" if forfeit is None else forfeit.cause)
+    return MatchResult((first, second), outcome, loser, "" if forfeit is None else forfeit.cause)

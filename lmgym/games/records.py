@@ -113,7 +113,12 @@ class MatchRecord:
 
     def as_line(self) -> str:
         """Canonical JSON on one line: keys in order, no blanks, ASCII."""
-        row = {
+        row = self.as_object()
+        return json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def as_object(self) -> dict[str, Any]:
+        """The record as JSON can hold it."""
+        return {
             "schema": SCHEMA,
             "version": self.version,
             "env": self.env,
@@ -129,7 +134,6 @@ class MatchRecord:
             if self.forfeit is None
             else {"kind": "forfeit", **self.forfeit._asdict()},
         }
-        return json.dumps(row, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_line(cls, line: str) -> MatchRecord:
@@ -138,7 +142,12 @@ class MatchRecord:
         Raises:
             LmgymError: where it is no record; it says which field holds what.
         """
-        row = Row(parse(line), "the record")
+        return cls.from_object(parse(line))
+
+    @classmethod
+    def from_object(cls, value: Any) -> MatchRecord:
+        """The record of an object of JSON; errors as for `from_line`."""
+        row = Row(value, "the record")
         schema = row.whole("schema", N_SEEDS)
         if schema != SCHEMA:
             raise LmgymError(f"the record has schema {schema}, and this version reads {SCHEMA}")

@@ -25,6 +25,7 @@ __all__ = [
     "pass_at_k",
     "permutation_test",
     "rates_interval",
+    "t_quantile",
     "wilson_interval",
 ]
 
@@ -103,7 +104,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> MeanInte
     mean, n = float(sample.mean()), len(sample)
     if n == 1:
         return MeanInterval(mean, -math.inf, math.inf)
-    half = _t_quantile(n - 1, _checked(confidence)) * float(sample.std(ddof=1)) / math.sqrt(n)
+    half = t_quantile(n - 1, _checked(confidence)) * float(sample.std(ddof=1)) / math.sqrt(n)
     return MeanInterval(mean, mean - half, mean + half)
 
 
@@ -222,7 +223,7 @@ def _unpaired_differences(
     return sums / len(a) - (pooled.sum() - sums) / len(b), is_exact
 
 
-def _t_quantile(freedom: int, confidence: float) -> float:
+def t_quantile(freedom: int, confidence: float) -> float:
     """The t for which a Student variable lies within -t and t with probability `confidence`."""
     low, high = 0.0, 1.0
     while _t_within(high, freedom) < confidence:

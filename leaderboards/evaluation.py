@@ -1,0 +1,204 @@
+"""What a season still lacks: episodes of entries, and games between them. Played and written down.
+
+Each cell, an entry's episodes of one seed or the games of two entries, is a row of its own, so that
+what is interrupted goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeAlias
+
+from lmgym.games.matches import fixtures, play_match
+from lmgym.games.players import Player
+from lmgym.games.records import MatchRecord
+from lmgym.games.worlds import find_game
+
+from .participants import contestant, player
+from .results.rows import EntryRow, EpisodesRow, MatchesRow
+from .results.store import Results
+from .season import MatchTrack, Phase, Season, SingleTrack, Track
+from .single_play import SingleWorld
+
+__all__ = [
+    "Job",
+    "PairJob",
+    "SeedJob",
+    "Worker",
+    "current_entries",
+    "evaluate",
+    "missing",
+    "play_pair",
+]
+
+
+_MOST_OPEN = 4
+
+
+class SeedJob(NamedTuple):
+    """An entry's episodes of one seed."""
+
+    track: SingleTrack
+    entry: EntryRow
+    k: int
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"{self.entry.entry} in {self.track.id}, seed {self.k + 1} of {self.track.seeds}"
+
+
+class PairJob(NamedTuple):
+    """The games of two entries; the first has the smaller name."""
+
+    track: MatchTrack
+    a: EntryRow
+    b: EntryRow
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"{self.a.entry} against {self.b.entry} in {self.track.id}"
+
+
+Job: TypeAlias = SeedJob | PairJob
+
+
+def missing(season: Season, results: Results) -> list[Job]:
+    """What has not been played in the season's phase, in a fixed order."""
+    entries = results.entries()
+    jobs: list[Job] = []
+    for track in season.tracks:
+        members = current_entries(entries, track.id)
+        if isinstance(track, SingleTrack):
+            done = {(c.entry, c.k) for c in results.cells(track.id, season.phase)}
+            pairs = ((entry, k) for entry in members for k in range(track.seeds))
+            jobs += [SeedJob(track, e, k) for e, k in pairs if (e.entry, k) not in done]
+        else:
+            met = {(p.a, p.b) for p in results.pairs(track.id, season.phase)}
+            ordered = sorted(members, key=lambda entry: entry.entry)
+            jobs += [
+                PairJob(track, a, b)
+                for i, a in enumerate(ordered)
+                for b in ordered[i + 1 :]
+                if (a.entry, b.entry) not in met
+            ]
+    return jobs
+
+
+def current_entries(entries: Mapping[str, EntryRow], track: str) -> list[EntryRow]:
+    """The entries of a track, of each name the highest version."""
+    newest: dict[str, tuple[int, EntryRow]] = {}
+    for row in entries.values():
+        name, _, version = row.entry.rpartition("@")
+        if int(version) > newest.get(name, (0, row))[0]:
+            newest[name] = int(version), row
+    return [row for _, row in newest.values() if track in row.manifest["tracks"]]
+
+
+def evaluate(
+    board: Path,
+    season: Season,
+    results: Results,
+    jobs: Iterable[Job],
+    *,
+    trusted: bool = False,
+    on_progress: Callable[[Job], None] | None = None,
+) -> None:
+    """Play jobs and append what came of them, a row each.
+
+    Args:
+        board: holds the submissions.
+        season: says the seeds.
+        results: is appended to.
+        jobs: what to play.
+        trusted: whether processes may run where no sandbox can be had.
+        on_progress: is called before each job.
+    """
+    with Worker(board, season, trusted=trusted) as worker:
+        for job in jobs:
+            if on_progress is not None:
+                on_progress(job)
+            results.append([worker.play(job)])
+
+
+class Worker:
+    """Plays jobs of a season; agents stay open until others need their place.
+
+    Args:
+        board: holds the submissions.
+        season: says the seeds.
+        trusted: whether processes may run where no sandbox can be had.
+    """
+
+    def __init__(self, board: Path, season: Season, *, trusted: bool = False) -> None:
+        self._board, self._season, self._trusted = board, season, trusted
+        self._open: dict[tuple[str, str], tuple[ExitStack, Any]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        while self._open:
+            self._close(next(iter(self._open)))
+
+    def play(self, job: Job, phase: Phase | None = None) -> EpisodesRow | MatchesRow:
+        """The row that comes of a job, with the seeds of a phase, by default of the present one."""
+        phase = phase or self._season.phase
+        return self._seed(job, phase) if isinstance(job, SeedJob) else self._pair(job, phase)
+
+    def _seed(self, job: SeedJob, phase: Phase) -> EpisodesRow:
+        track = job.track
+        seed = self._season.seed(track.id, job.k, phase=phase)
+        world = SingleWorld(track)
+        written = self._agent(contestant, job.entry, track).play(world, seed)
+        episodes = tuple(world.scored(seed, written))
+        return EpisodesRow(job.entry.entry, track.id, phase, job.k, seed, episodes)
+
+    def _pair(self, job: PairJob, phase: Phase) -> MatchesRow:
+        track, names = job.track, (job.a.entry, job.b.entry)
+        seed = self._season.seed(track.id, *names, phase=phase)
+        players = (self._agent(player, job.a, track), self._agent(player, job.b, track))
+        records = play_pair(track, names, players, seed)
+        return MatchesRow(names, track.id, phase, seed, tuple(records))
+
+    def _agent(self, opener: Any, entry: EntryRow, track: Track) -> Any:
+        """An entry at work, the last to be closed of all that are open."""
+        key = entry.entry, track.id
+        if key not in self._open:
+            while len(self._open) >= _MOST_OPEN:
+                self._close(next(iter(self._open)))
+            stack = ExitStack()
+            agent = stack.enter_context(opener(self._board, entry, track, trusted=self._trusted))
+            self._open[key] = stack, agent
+        self._open[key] = self._open.pop(key)
+        return self._open[key][1]
+
+    def _close(self, key: tuple[str, str]) -> None:
+        self._open.pop(key)[0].close()
+
+
+def play_pair(
+    track: MatchTrack, names: tuple[str, str], players: tuple[Player, Player], seed: int
+) -> list[MatchRecord]:
+    """The games of two players of a track, each deal in either seating."""
+    world = find_game(track.env, track.args)
+    return [
+        play_match(
+            world,
+            [players[side] for side in fixture.sides],
+            fixture.deal,
+            fixture.seed,
+            names=[names[side] for side in fixture.sides],
+            sides=fixture.sides,
+        )
+        for fixture in fixtures(track.games, seed)
+    ]

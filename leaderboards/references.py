@@ -1,0 +1,87 @@
+"""Entries that come with the package, to compare others with."""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmgym.errors import LmgymError, unknown
+
+from .season import MatchTrack, SingleTrack, Track
+from .single_play import Contestant, PolicyContestant, SpeakerContestant
+
+if TYPE_CHECKING:
+    from lmgym.episode import Episode
+
+__all__ = ["check_reference", "reference_contestant"]
+
+_SINGLE = ("random", "oracle", "embedded")
+_CHARACTERS = string.ascii_lowercase + string.digits + " "
+
+
+def check_reference(name: str, track: Track) -> str:
+    """The name, if it is that of a reference of such a track."""
+    if isinstance(track, MatchTrack):
+        from lmgym.games.players import find_player
+        from lmgym.games.worlds import find_game
+
+        find_player(name, find_game(track.env, track.args).game)
+    elif name not in _SINGLE:
+        raise unknown(f"reference of track {track.id}", name, _SINGLE)
+    return name
+
+
+def reference_contestant(name: str, track: SingleTrack) -> Contestant:
+    """A reference of a single-player track."""
+    check_reference(name, track)
+    if name == "embedded":
+        from lmgym.policies.loading import load_policy
+
+        return PolicyContestant(load_policy("embedded"))
+    return SpeakerContestant(RandomSpeaker() if name == "random" else OracleSpeaker())
+
+
+class RandomSpeaker:
+    """Any of the answers that the world lists, or up to eight characters of its alphabet."""
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng()
+
+    def begin(self, number: int, seed: int) -> None:
+        """A new episode starts."""
+        self._rng = np.random.default_rng((seed, number))
+
+    def say(self, course: Episode) -> str:
+        """A message."""
+        task, rng = course.task, self._rng
+        if task.choices:
+            allowed = task.allowed(course.state)
+            return task.choices[allowed[int(rng.integers(len(allowed)))]]
+        characters = next(iter(task.alphabets.values()), _CHARACTERS)
+        picked = rng.integers(len(characters), size=int(rng.integers(1, 9)))
+        return "".join(characters[int(i)] for i in picked)
+
+    def end(self, score: float) -> None:
+        """The episode is over."""
+
+
+class OracleSpeaker:
+    """What the world itself demonstrates."""
+
+    def begin(self, number: int, seed: int) -> None:
+        """A new episode starts."""
+
+    def say(self, course: Episode) -> str:
+        """A message."""
+        text = course.task.demonstrate(course.state)
+        if text is None:
+            raise LmgymError(
+                f"{type(course.task).__name__} has no demonstration of {course.opening.task_id}, so"
+                " the track has no oracle; take it out of the track's references"
+            )
+        return text
+
+    def end(self, score: float) -> None:
+        """The episode is over."""

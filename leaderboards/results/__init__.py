@@ -1,0 +1,1 @@
+"""What entries did: rows that are only ever appended, each bound to the one before."""

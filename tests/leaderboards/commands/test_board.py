@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lmgym.cli import main
+from lmgym.leaderboards.season_files import write_season
+from lmgym.policies.loading import load_policy
+
+from ..small_boards import SEASON, forge, played
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("board")
+    played(root)
+    return root
+
+
+@pytest.fixture
+def board(original: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(original, tmp_path / "board")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    load_policy("embedded").save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def run(*words: object) -> int:
+    return main(["board", *map(str, words)])
+
+
+def test_a_model_becomes_an_entry_on_the_page(
+    board: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--board", board, "--name", "mine", "--tracks", "sums", "--authors", "Ada")
+    assert run("submit", model, *words) == 0
+    told = capsys.readouterr().out
+    assert "mine@1 is entered" in told
+    assert "mine@1" in (board / "index.html").read_text()
+    assert (board / "submissions" / "mine" / "manifest.toml").is_file()
+    assert run("verify", "--board", board, "--sample", 1) == 0
+    assert "all is as it should be" in capsys.readouterr().out
+
+
+def test_the_same_submission_once_more_changes_nothing(board: Path, model: Path) -> None:
+    words = ("--board", board, "--name", "mine", "--tracks", "sums", "--authors", "Ada")
+    results = board / "results" / "small.jsonl"
+    assert run("submit", model, *words) == 0
+    before = results.read_bytes()
+    assert run("submit", model, *words) == 0
+    assert results.read_bytes() == before
+
+
+def test_a_copy_under_a_new_name_is_flagged(
+    board: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--board", board, "--tracks", "sums", "--authors", "Ada")
+    assert run("submit", model, "--name", "mine", *words) == 0
+    assert run("submit", model, "--name", "yours", *words) == 0
+    assert "flag: copy of mine@1" in capsys.readouterr().out
+    assert "copy of mine@1" in (board / "index.html").read_text()
+
+
+def test_a_check_enters_nothing(
+    board: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(board.rglob("*"))
+    words = ("--board", board, "--name", "mine", "--tracks", "sums")
+    assert run("check", model, *words) == 0
+    assert "it can be submitted" in capsys.readouterr().out
+    assert sorted(board.rglob("*")) == before
+
+
+def test_a_check_makes_no_board(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("check", model, "--name", "mine", "--tracks", "math-addition") == 0
+    assert not (tmp_path / "board").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("submit",), "name a folder"),
+        (("submit", "nowhere"), "nowhere"),
+        (("submit", "MODEL", "--tracks", "sumz"), "sumz"),
+        (("submit", "MODEL", "--name", "../up", "--tracks", "sums"), "name"),
+        (("submit", "MODEL"), "choose some of sums, nim, as --tracks"),
+        (("rate", "--season", "smal"), "unknown season 'smal'; known: small"),
+        (("rate", "--tracks", "sumz"), "unknown track of season small 'sumz'"),
+        (("verify", "--sample", "2"), "--sample 2.0 is no share"),
+        (("build", "--board", "elsewhere"), "elsewhere is not there"),
+        (("enter",), "unknown board command 'enter'"),
+        (("open", "Spring 27"), "'Spring 27' is no name"),
+        (("reveal", "small"), "small.secret is not there"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    board: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [str(model) if word == "MODEL" else word for word in words]
+    results = board / "results" / "small.jsonl"
+    before = results.read_bytes()
+    assert run(*given) == 2
+    assert told in capsys.readouterr().err
+    assert results.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["index.html", "ratings/small.json"])
+def test_changed_tables_and_pages_are_found(
+    board: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = board / name
+    file.write_text(file.read_text().replace("oracle", "orakel", 1))
+    assert run("verify", "--board", board, "--sample", 0) == 1
+    assert f"{file} is not what the results give" in capsys.readouterr().out
+    assert run("build", "--board", board) == 0
+    assert run("verify", "--board", board, "--sample", 0) == 0
+
+
+def test_rows_cut_off_at_the_end_are_found(board: Path) -> None:
+    def cut(rows: list[dict[str, object]]) -> None:
+        rows.pop()
+
+    forge(board / "results" / "small.jsonl", cut)
+    assert run("verify", "--board", board, "--sample", 0) == 1
+
+
+def test_a_changed_submission_is_found(
+    board: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--board", board, "--name", "mine", "--tracks", "sums", "--authors", "Ada")
+    assert run("submit", model, *words) == 0
+    weights = board / "submissions" / "mine" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert run("verify", "--board", board, "--sample", 0) == 1
+    told = capsys.readouterr().out
+    assert f"{weights} is not the file that mine@1 was entered with" in told
+
+
+def test_a_season_is_opened_and_revealed(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("open", "spring", "--board", board, "--closes", "2030-01-01") == 0
+    assert (board / "seasons" / "spring.secret").stat().st_mode & 0o077 == 0
+    assert run("rate", "--board", board, "--season", "spring") == 0
+    assert run("reveal", "spring", "--board", board) == 0
+    assert run("rate", "--board", board, "--season", "spring") == 0
+    assert run("verify", "--board", board, "--season", "spring", "--sample", 1) == 0
+    assert "48 episodes and 8 games played again" in capsys.readouterr().out
+
+
+def test_submissions_that_lie_there_are_entered_by_rate(board: Path, model: Path) -> None:
+    words = ("--name", "mine", "--tracks", "sums", "--authors", "Ada")
+    other = board.parent / "other"
+    write_season(other, SEASON)
+    assert run("submit", model, "--board", other, *words) == 0
+    shutil.copytree(other / "submissions", board / "submissions")
+    assert run("rate", "--board", board) == 0
+    assert "mine@1" in (board / "ratings" / "small.json").read_text()
