@@ -1,7 +1,7 @@
 """`ARCHITECTURES`: the language models that an entry's weights may be of, and their configs.
 
-Each key of a config that is allowed has a rule; others are refused: among the keys that transformers
-understands are some that name code to fetch.
+Each key of a config that is allowed has a rule, and others are refused: among those that
+transformers understands are some that name code to fetch.
 """
 
 from __future__ import annotations

@@ -38,8 +38,11 @@ __all__ = [
     "Process",
     "Training",
     "Weights",
+    "examined_manifest",
+    "manifest_bytes",
     "parse_manifest",
     "read_manifest",
+    "unknown_tracks",
 ]
 
 Kind = Literal["weights", "process", "endpoint"]
@@ -148,7 +151,12 @@ def read_manifest(folder: str | Path) -> Manifest:
     Raises:
         LmgymError: where there is none, or with all that is wrong in it.
     """
-    return parse_manifest(read_small(Path(folder), MANIFEST_FILE, _MOST_BYTES))
+    return parse_manifest(manifest_bytes(Path(folder)))
+
+
+def manifest_bytes(folder: Path) -> bytes:
+    """The file of a folder; raises where it is missing, or too large for a manifest."""
+    return read_small(folder, MANIFEST_FILE, _MOST_BYTES)
 
 
 def parse_manifest(content: bytes) -> Manifest:
@@ -158,10 +166,27 @@ def parse_manifest(content: bytes) -> Manifest:
         LmgymError: with all that is wrong in it, a line each.
     """
     problems: list[str] = []
-    found = _manifest(Table(_values(content), f"{MANIFEST_FILE}: ", problems))
-    if problems:
+    found = examined_manifest(content, problems)
+    if problems or found is None:
         raise LmgymError("\n".join(problems))
     return found
+
+
+def examined_manifest(content: bytes, problems: list[str]) -> Manifest | None:
+    """A manifest with stand-ins for what is wrong in it; None where nothing can be made of it.
+
+    Args:
+        content: of the file.
+        problems: what is wrong is added to it.
+    """
+    try:
+        values = _values(content)
+    except LmgymError as error:
+        problems.append(str(error))
+        return None
+    found = _manifest(Table(values, f"{MANIFEST_FILE}: ", problems))
+    is_whole = values.get("kind") in _KINDS and getattr(found, found.kind) is not None
+    return found if is_whole else None
 
 
 def _values(content: bytes) -> dict[str, Any]:
@@ -278,7 +303,7 @@ def _training(table: Table | None) -> Training | None:
     return made
 
 
-def known_tracks(manifest: Manifest, tracks: Sequence[str]) -> list[str]:
+def unknown_tracks(manifest: Manifest, tracks: Sequence[str]) -> list[str]:
     """What is wrong with the tracks of a manifest, where these are all there are."""
     return [
         f"{MANIFEST_FILE}: tracks names {track!r}, which is unknown; known: {', '.join(tracks)}"

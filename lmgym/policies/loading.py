@@ -59,7 +59,11 @@ def load_renderer(name: str | Path | None = None) -> Renderer:
 
 
 def load_policy(
-    name: str | Path | None = None, device: str = "cpu", dtype: str = "auto"
+    name: str | Path | None = None,
+    device: str = "cpu",
+    dtype: str = "auto",
+    *,
+    renderer: Renderer | None = None,
 ) -> LanguagePolicy:
     """A language policy by name.
 
@@ -68,6 +72,7 @@ def load_policy(
             config.json and model.safetensors, FILE.gguf, or a hub id (owner/model).
         device: where the weights go, such as "cpu" or "cuda".
         dtype: of the weights; "auto" is float32, in which a learner can make small steps.
+        renderer: in place of the one that lies with the weights; not for adapters.
 
     A directory with adapter_config.json and no config.json is an adapter of peft: the model that it
     names is loaded, and the adapter put on it, in float32.
@@ -82,7 +87,8 @@ def load_policy(
 
     from lmgym.policies.language_policy import LanguagePolicy
 
-    renderer = _renderer(source, lambda: _end_ids(model.generation_config))
+    if renderer is None:
+        renderer = _renderer(source, lambda: _end_ids(model.generation_config))
     policy = LanguagePolicy(model.to(check_device(device)), renderer)
     policy.source = _lasting_name(name)
     return policy

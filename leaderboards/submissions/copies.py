@@ -1,0 +1,231 @@
+"""Copies of other entries: the same weights under a new name, and the same answers.
+
+Weights are compared as numbers, whatever the file looks like: saved again, cast to another type,
+with noise on all of them, or with units in another order. What two people have trained from one
+model is further apart than that; docs/submissions.md has the distances that were measured. A finding
+is a reason to look, and no proof: the same command with the same seed makes the same weights.
+
+Weights can be rewritten so that nothing of them is alike and every answer is the same, by moving a
+norm's scale into the next layer. For those, and for processes, there are the answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmgym.errors import LmgymError
+
+from .tensor_files import WEIGHTS_FILE, TensorPlace, each_array, read_header
+
+__all__ = [
+    "NEAR",
+    "Agreement",
+    "CopyFinding",
+    "agreement",
+    "agreement_of",
+    "copies_of",
+    "relative_distance",
+]
+
+NEAR = 0.002
+"""Weights that differ by less than this share of their norm are a copy. Rounding to bfloat16 moves
+the embedded policy by 0.0017, noise of a thousandth of each weight by 0.001."""
+
+NEAR_OF_TRAINING = 0.1
+"""And so are those whose difference is less than this share of the way that they have come from the
+model that they started with: 0.18 and more lay between runs of different seeds."""
+
+LEAST_TELLING, SAME_ANSWERS = 20, 0.99
+"""Answers are those of a copy where at least so many are telling, and more than this share of them
+are equal."""
+
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFinding:
+    """An entry that another one seems to be a copy of.
+
+    Attributes:
+        name: of the other entry.
+        kind: file, the same bytes; tensors, the same numbers; order, the same numbers in another
+            order; near, numbers that are almost the same.
+        detail: a sentence.
+    """
+
+    name: str
+    kind: Literal["file", "tensors", "order", "near"]
+    detail: str
+
+
+def copies_of(
+    folder: str | Path,
+    others: Mapping[str, str | Path],
+    *,
+    bases: Sequence[str | Path] | None = None,
+) -> list[CopyFinding]:
+    """Entries whose weights are those in a folder, or almost.
+
+    Args:
+        folder: of an entry that was checked.
+        others: folders of other entries by name; those without weights are no copies.
+        bases: folders of models that everybody trains from; by default the embedded policy.
+    """
+    own = Path(folder) / WEIGHTS_FILE
+    if not own.is_file():
+        return []
+    starts = [Path(base) / WEIGHTS_FILE for base in (_known_bases() if bases is None else bases)]
+    found = (
+        _compared(own, Path(other) / WEIGHTS_FILE, name, starts) for name, other in others.items()
+    )
+    return [finding for finding in found if finding is not None]
+
+
+def relative_distance(file: Path, other: Path) -> float:
+    """The norm of the difference of all numbers, as a share of the other file's norm.
+
+    Infinite where names or shapes of tensors differ.
+    """
+    mine, theirs = read_header(file), read_header(other)
+    if _shapes(mine) != _shapes(theirs):
+        return math.inf
+    arrays = dict(each_array(other, theirs))
+    squares, total = 0.0, 0.0
+    for name, values in each_array(file, mine):
+        for a, b in zip(_floats(values), _floats(arrays[name]), strict=True):
+            squares += float(np.square(a - b).sum())
+            total += float(np.square(b).sum())
+    return math.sqrt(squares / total) if total else math.inf if squares else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How often two entries gave the same answer.
+
+    Attributes:
+        share: of the telling answers that are equal; NaN where there are none.
+        n_telling: how many there are.
+    """
+
+    share: float
+    n_telling: int
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether the answers are those of a copy: enough are telling, and almost all are equal."""
+        return self.n_telling >= LEAST_TELLING and self.share > SAME_ANSWERS
+
+
+def agreement(
+    answers: Sequence[object],
+    others: Sequence[object],
+    is_telling: Sequence[bool] | None = None,
+) -> float:
+    """The share of equal answers to the same questions; see `agreement_of`."""
+    return agreement_of(answers, others, is_telling).share
+
+
+def agreement_of(
+    answers: Sequence[object],
+    others: Sequence[object],
+    is_telling: Sequence[bool] | None = None,
+    *,
+    scores: Sequence[float] | None = None,
+    other_scores: Sequence[float] | None = None,
+) -> Agreement:
+    """How often two entries gave the same answer where that tells something.
+
+    Who solves a task says what everybody says who solves it, so equal answers tell something only
+    where at least one of them is wrong. In games a move tells nothing where only one is allowed.
+
+    Args:
+        answers: texts or actions of one entry, in the order of the questions.
+        others: of the other entry.
+        is_telling: whether an answer is looked at, as where more than one move was allowed; by
+            default all are.
+        scores: of the answers, 1 for those that are right; both are given, or none.
+        other_scores: of the other ones.
+
+    Example:
+        >>> agreement_of(["4", "5", "7"], ["4", "5", "9"], scores=[1, 0, 0], other_scores=[1, 0, 1])
+        Agreement(share=0.5, n_telling=2)
+    """
+    n = len(answers)
+    lists = (others, is_telling, scores, other_scores)
+    if any(each is not None and len(each) != n for each in lists):
+        raise LmgymError("answers of two entries are compared one by one; give lists of one length")
+    telling = np.ones(n, np.bool_) if is_telling is None else np.array(is_telling, np.bool_)
+    if scores is not None and other_scores is not None:
+        telling &= (np.array(scores) < 1) | (np.array(other_scores) < 1)
+    same = [answers[place] == others[place] for place in np.flatnonzero(telling).tolist()]
+    return Agreement(float(np.mean(same)) if same else math.nan, len(same))
+
+
+def _known_bases() -> list[Path]:
+    from lmgym import policies
+
+    return [Path(policies.__file__).parent / "embedded"]
+
+
+def _compared(own: Path, other: Path, name: str, bases: Sequence[Path]) -> CopyFinding | None:
+    if not other.is_file():
+        return None
+    if _sha256(own) == _sha256(other):
+        return CopyFinding(name, "file", f"{WEIGHTS_FILE} is the same file as that of {name}")
+    distance = relative_distance(own, other)
+    if distance == 0:
+        return CopyFinding(name, "tensors", f"all weights are those of {name}, saved otherwise")
+    if math.isfinite(distance) and (share := _share_of_training(own, other, distance, bases)):
+        detail = f"weights differ from those of {name} by {distance:.2%} of their norm{share}"
+        return CopyFinding(name, "near", detail)
+    if _moments(own) == _moments(other):
+        return CopyFinding(name, "order", f"weights are those of {name} in another order")
+    return None
+
+
+def _share_of_training(own: Path, other: Path, distance: float, bases: Sequence[Path]) -> str:
+    """What makes a distance a small one, in words; empty where nothing does."""
+    if distance < NEAR:
+        return f", which is less than {NEAR:.1%}"
+    for base in bases:
+        way = max(relative_distance(own, base), relative_distance(other, base))
+        if math.isfinite(way) and distance < NEAR_OF_TRAINING * way:
+            return f", which is {distance / way:.0%} of the way from {base.parent.name}"
+    return ""
+
+
+def _shapes(header: Mapping[str, TensorPlace]) -> dict[str, tuple[int, ...]]:
+    return {name: place.shape for name, place in header.items()}
+
+
+def _floats(values: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
+    """The numbers of a tensor in parts; those of bfloat16 come as their bits."""
+    for start in range(0, len(values), _CHUNK):
+        part = values[start : start + _CHUNK]
+        if part.dtype == np.uint16:
+            part = (part.astype(np.uint32) << 16).view(np.float32)
+        yield part.astype(np.float64)
+
+
+def _moments(file: Path) -> list[tuple[int, tuple[float, ...]]]:
+    """What does not depend on the order of a tensor's numbers, rounded, of all tensors."""
+    found = []
+    for _, values in each_array(file, read_header(file)):
+        sums = np.zeros(4)
+        for part in _floats(values):
+            sums += [np.abs(part).sum(), (part**2).sum(), (part**4).sum(), np.abs(part**3).sum()]
+        found.append((len(values), tuple(float(f"{total:.9e}") for total in sums)))
+    return sorted(found)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
