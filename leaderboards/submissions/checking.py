@@ -22,6 +22,7 @@ from .json_files import read_object
 from .manifest import MANIFEST_FILE, Manifest, examined_manifest, manifest_bytes, unknown_tracks
 from .tables import told
 from .tensor_files import WEIGHTS_FILE, kind_of
+from .texts import checked_text
 from .weights import MODEL_FILES, check_weights
 
 __all__ = ["CURVE_FILE", "Submission", "check_submission", "problems", "read_curve"]
@@ -92,10 +93,14 @@ def read_curve(folder: Path) -> dict[str, Any]:
     if set(curve) != {"x", "y", "points"}:
         raise LmgymError(f"{CURVE_FILE}: is no object of x, y and points")
     for axis in ("x", "y"):
-        if not isinstance(curve[axis], str) or not 1 <= len(curve[axis]) <= 60:
+        if not isinstance(curve[axis], str):
             raise LmgymError(
                 f"{CURVE_FILE}: {axis} is {told(curve[axis])}; a short text is allowed"
             )
+        try:
+            checked_text(curve[axis], 60, least=1)
+        except LmgymError as error:
+            raise LmgymError(f"{CURVE_FILE}: {axis} {error}") from None
     points = curve["points"]
     if not isinstance(points, list) or not 1 <= len(points) <= MOST_POINTS:
         raise LmgymError(f"{CURVE_FILE}: points is {told(points)}; 1 to {MOST_POINTS} are allowed")

@@ -2,8 +2,8 @@
 
 Weights are compared as numbers, whatever the file looks like: saved again, cast to another type,
 with noise on all of them, or with units in another order. What two people have trained from one
-model is further apart than that; docs/submissions.md has the distances that were measured. A finding
-is a reason to look, and no proof: the same command with the same seed makes the same weights.
+model is further apart than that; docs/submissions.md has the distances that were measured. It is a
+reason to look, and no proof: the same command with the same seed makes the same weights.
 
 Weights can be rewritten so that nothing of them is alike and every answer is the same, by moving a
 norm's scale into the next layer. For those, and for processes, there are the answers.

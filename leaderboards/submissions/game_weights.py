@@ -75,7 +75,7 @@ def _check_description(described: Mapping[str, Any]) -> list[str]:
     if set(described) != {"kind", "arguments"} or not isinstance(described["arguments"], dict):
         return [f"{POLICY_FILE}: is no object of kind and arguments"]
     kind, arguments = described["kind"], described["arguments"]
-    if kind not in _RULES:
+    if not isinstance(kind, str) or kind not in _RULES:
         return [f"{POLICY_FILE}: kind is {told(kind)}; known: {', '.join(_RULES)}"]
     problems = broken_rules(arguments, _RULES[kind], f"{POLICY_FILE}: arguments.")
     for name in _RULES[kind].keys() - arguments:

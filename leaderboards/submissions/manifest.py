@@ -21,7 +21,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from lmgym.errors import LmgymError
@@ -51,7 +51,7 @@ MANIFEST_FILE = "manifest.toml"
 NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,39}"
 NAME_RULE = "small letters, digits and hyphens are allowed, 40 at most, the first one no hyphen"
 _KINDS: tuple[Kind, ...] = ("weights", "process", "endpoint")
-_MOST_BYTES = 16 * 1024
+_MOST_BYTES = 8 * 1024
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -185,8 +185,7 @@ def examined_manifest(content: bytes, problems: list[str]) -> Manifest | None:
         problems.append(str(error))
         return None
     found = _manifest(Table(values, f"{MANIFEST_FILE}: ", problems))
-    is_whole = values.get("kind") in _KINDS and getattr(found, found.kind) is not None
-    return found if is_whole else None
+    return found if found.kind and getattr(found, found.kind) is not None else None
 
 
 def _values(content: bytes) -> dict[str, Any]:
@@ -218,16 +217,12 @@ def _manifest(table: Table) -> Manifest:
         if kind and part is not None and each != kind:
             table.complain(each, f'does not go with kind = "{kind}"; take the table out')
     made = Manifest(
-        name, version, authors, license_name, _as_kind(kind), tracks, contact, summary,
+        name, version, authors, license_name, cast(Kind, kind), tracks, contact, summary,
         _weights(parts["weights"]), _process(parts["process"]), _endpoint(parts["endpoint"]),
         _training(table.table("training")),
     )  # fmt: skip
     table.finish()
     return made
-
-
-def _as_kind(kind: str) -> Kind:
-    return next((known for known in _KINDS if known == kind), "weights")
 
 
 def _weights(table: Table | None) -> Weights | None:
@@ -275,9 +270,9 @@ def _problem_of_url(url: str) -> str:
     """What is wrong with an address; empty where nothing is."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
+        host, _ = parts.hostname, parts.port
     except ValueError:
-        host = ""
+        host, parts = None, urlsplit("")
     if not host or not url.isascii() or set(url) & set(" \\<>\"'"):
         return "is no address; give one as https://example.org/v1"
     if parts.scheme != "https" and (parts.scheme != "http" or host not in _LOOPBACK):

@@ -209,7 +209,9 @@ def _is_piece(piece: dict[str, Any], specials: Mapping[str, Any]) -> bool:
     if len(piece) != 1 or not isinstance(inner, dict) or set(inner) != {"id", "type_id"}:
         return False
     known = specials if kind == "SpecialToken" else ("A", "B") if kind == "Sequence" else ()
-    return inner["id"] in known and not size(8, 0)(inner["type_id"])
+    return (
+        isinstance(inner["id"], str) and inner["id"] in known and not size(8, 0)(inner["type_id"])
+    )
 
 
 def _pattern(value: Any) -> str:
