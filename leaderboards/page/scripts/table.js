@@ -1,6 +1,7 @@
 // Tables that are sorted by their headings and drawn a page at a time.
 
 const PAGE = 50;
+const LONG_PAGE = 250; // more rows take browsers seconds
 
 /**
  * A table. Columns are {key, title, help, value(row), cell(row), className, isSorted, down}: `value` is
@@ -8,7 +9,7 @@ const PAGE = 50;
  */
 class SortedTable {
   constructor({ caption, columns, sort = null, rowClass = () => null }) {
-    Object.assign(this, { columns, rowClass, sort, rows: [], page: 0, isWhole: false });
+    Object.assign(this, { columns, rowClass, sort, rows: [], page: 0, size: PAGE });
     this.head = el("tr");
     this.body = el("tbody");
     this.table = el("table", { class: "ranking" }, el("caption", { class: "unseen" }, caption), el("thead", {}, this.head), this.body);
@@ -51,7 +52,7 @@ class SortedTable {
   reveal(row) {
     const place = this.lines.has(row) ? -1 : this.sorted().indexOf(row);
     if (place >= 0) {
-      this.page = Math.floor(place / PAGE);
+      this.page = Math.floor(place / this.size);
       this.draw();
     }
     for (const [other, line] of this.lines) line.className = this.rowClass(other) ?? "";
@@ -69,13 +70,12 @@ class SortedTable {
   }
 
   draw() {
-    const rows = this.sorted(), size = this.isWhole ? Math.max(rows.length, 1) : PAGE;
-    const start = this.page * size, shown = rows.slice(start, start + size);
+    const rows = this.sorted(), start = this.page * this.size, shown = rows.slice(start, start + this.size);
     this.columns.forEach((column, n) => this.mark(this.headings[n], column));
     this.lines = new Map(shown.map((row) => [row, this.line(row)]));
     clear(this.body, shown.length ? [...this.lines.values()] : this.empty());
     this.status.textContent = this.told(rows.length, start, shown.length);
-    clear(this.pager, this.buttons(rows.length, size));
+    clear(this.pager, this.buttons(rows.length));
   }
 
   mark(cell, column) {
@@ -99,17 +99,22 @@ class SortedTable {
     return shown === n ? count(n, "entry", "entries") : `${fixed(start + 1)}–${fixed(start + shown)} of ${count(n, "entry", "entries")}`;
   }
 
-  buttons(n, size) {
+  buttons(n) {
     if (n <= PAGE) return [];
     const turn = (text, page, isOff) => {
       const button = el("button", { type: "button", disabled: isOff }, text);
       button.addEventListener("click", () => { this.page = page; this.draw(); this.focus(text); });
       return button;
     };
-    const whole = el("button", { type: "button", "aria-pressed": String(this.isWhole) }, this.isWhole ? "Show pages" : `Show all ${fixed(n)}`);
-    whole.addEventListener("click", () => { [this.isWhole, this.page] = [!this.isWhole, 0]; this.draw(); this.pager.lastChild.focus(); });
-    if (this.isWhole) return [whole];
-    return [turn("Previous", this.page - 1, this.page === 0), turn("Next", this.page + 1, (this.page + 1) * size >= n), whole];
+    const isLong = this.size > PAGE, more = n > LONG_PAGE ? `Show ${LONG_PAGE} a page` : `Show all ${fixed(n)}`;
+    const resize = el("button", { type: "button" }, isLong ? `Show ${PAGE} a page` : more);
+    resize.addEventListener("click", () => {
+      [this.size, this.page] = [isLong ? PAGE : LONG_PAGE, 0];
+      this.draw();
+      this.pager.lastChild.focus({ preventScroll: true });
+    });
+    const turns = [turn("Previous", this.page - 1, this.page === 0), turn("Next", this.page + 1, (this.page + 1) * this.size >= n)];
+    return n > this.size ? [...turns, resize] : [resize];
   }
 
   /** Keep the keyboard where it was after the pager was drawn anew. */

@@ -6,16 +6,20 @@ const SVG = "http://www.w3.org/2000/svg";
 // Line breaks and tabs are seen; the joint inside of an emoji is part of it.
 const HIDDEN = /(?![\n\t])(?!(?<=\p{Extended_Pictographic}\uFE0F?)\u200D(?=\p{Extended_Pictographic}))[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
+const PLAIN = /^[ -~\n\t]*$/; // most texts, and quickly told
+
 const codeOf = (character) => "U+" + character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
 
 /** A text with what cannot be seen spelled out, for attributes and canvases. */
 function plain(text) {
-  return String(text ?? "").replace(HIDDEN, (character) => `⟨${codeOf(character)}⟩`);
+  const string = String(text ?? "");
+  return PLAIN.test(string) ? string : string.replace(HIDDEN, (character) => `⟨${codeOf(character)}⟩`);
 }
 
 /** The same as nodes, the spelled-out parts marked. */
 function nodesOf(text) {
   const string = String(text ?? ""), nodes = [];
+  if (PLAIN.test(string)) return [string];
   let last = 0;
   for (const found of string.matchAll(HIDDEN)) {
     const mark = document.createElement("span");
