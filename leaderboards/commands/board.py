@@ -22,6 +22,11 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "build": (f"{_ROOM}.board_page:build", "", "make the page"),
     "serve": (f"{_ROOM}.board_page:serve", "", "show the page at an address of this machine"),
     "open": (f"{_ROOM}.board_season:open_season", "SEASON", "begin a season with a secret seed"),
+    "workflow": (
+        f"{_ROOM}.board_season:workflow",
+        "",
+        "print a workflow by which a repository takes submissions",
+    ),
     "reveal": (f"{_ROOM}.board_season:reveal", "SEASON", "end it: the seeds that count are known"),
 }
 """Commands by name: where to find them, what they take, what they do."""

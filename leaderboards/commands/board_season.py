@@ -16,7 +16,9 @@ from ..board_folder import find_season
 from ..season import check_id, commitment_to, season_path
 from ..season_files import write_season
 
-__all__ = ["OpenArgs", "RevealArgs", "open_season", "reveal"]
+__all__ = ["OpenArgs", "RevealArgs", "open_season", "reveal", "workflow"]
+
+_WORKFLOW = Path(__file__).parents[1] / "workflow.yml"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,16 @@ def reveal(argv: Sequence[str]) -> int:
     secret = args.secret or kept.read_text(encoding="utf-8").strip()
     write_season(root, season.revealed(secret))
     print(f"season {season.id} is final; lmgym board rate plays it with the seeds that count")
+    return 0
+
+
+def workflow(argv: Sequence[str]) -> int:
+    """Print the workflow of a repository that takes submissions by pull request."""
+    if argv and argv[0] not in ("-h", "--help"):
+        raise LmgymError(
+            f"unexpected {argv[0]!r}; usage: lmgym board workflow >.github/workflows/board.yml"
+        )
+    print(_WORKFLOW.read_text(encoding="utf-8"), end="")
     return 0
 
 
