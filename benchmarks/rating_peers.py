@@ -44,18 +44,16 @@ def peer_versions() -> dict[str, str]:
     }
 
 
-def evalica_fits(
-    codes: Codes, names: Sequence[str]
-) -> tuple[Callable[[], Floats], Callable[[], Floats]]:
-    """Elo ratings of mean 0 by evalica: from indices of players, and from their names."""
+def evalica_fits(codes: Codes, names: Sequence[str]) -> dict[str, Callable[[], Floats]]:
+    """Elo ratings of mean 0 by evalica: from names, from codes, and by its solver alone."""
     evalica: Any = importlib.import_module("evalica")
     kinds = {1: evalica.Winner.X, 0: evalica.Winner.Draw, -1: evalica.Winner.Y}
     winners = [kinds[result] for result in codes.outcome.tolist()]
     first, second = codes.first.tolist(), codes.second.tolist()
     weights = [1.0] * len(winners)
 
-    def from_indices() -> Floats:
-        scores, _ = evalica._brzo.bradley_terry(  # the solver alone; its front end takes names
+    def solver_alone() -> Floats:
+        scores, _ = evalica._brzo.bradley_terry(
             xs=first, ys=second, winners=winners, weights=weights, total=len(names),
             win_weight=1.0, tie_weight=0.5, tolerance=1e-6, limit=100,
         )  # fmt: skip
@@ -66,7 +64,10 @@ def evalica_fits(
     def from_names() -> Floats:
         return _elo(evalica.bradley_terry(xs, ys, winners).scores[list(names)])
 
-    return from_indices, from_names
+    def from_codes() -> Floats:
+        return _elo(evalica.bradley_terry(first, second, winners).scores[list(range(len(names)))])
+
+    return {"from names": from_names, "from codes": from_codes, "solver alone": solver_alone}
 
 
 def arena_rank_fit(n_players: int, pairs: PairCounts) -> Callable[[], Floats]:

@@ -19,6 +19,7 @@ PAGES = {
     "mcts.md": 4,
     "preferences.md": 3,
     "process-agents.md": 3,
+    "ratings.md": 5,
     "real-models.md": 3,
     "rewards.md": 9,
     "runs.md": 2,

@@ -274,9 +274,9 @@ def _climbed(likelihood: Likelihood, x: Floats) -> tuple[Floats, int] | None:
         if not np.isfinite(length):
             return None
         before, x = x, x + step
-        chances = likelihood.chances(x)
         if length <= _CLOSE:
             return x, n_steps
+        chances = likelihood.chances(x)
         if length > _SURE and _has_lost(likelihood, before, step, chances):
             # this much of a step always gains: generalized self-concordance of order 2
             x = before + step * math.log1p(length) / length
