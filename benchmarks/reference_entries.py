@@ -38,7 +38,7 @@ ENTRIES: Mapping[str, tuple[Words, str]] = {
     "grpo-preference": (_for(240, "grpo", *_PREFERENCE), "preference"),
     "ppo-preference": (_for(160, "ppo", *_PREFERENCE), "preference"),
     "sft-prompts": (_for(320, "sft", "lmgym/PromptSelect-v0"), "prompt-select"),
-    "self-play-debate": (("self-play", "lmgym/Debate-v0", "--games", "12800"), "debate"),
+    "self-play-debate": (("self-play", "lmgym/Debate-v0"), "debate"),
     "self-play-kuhn": (("self-play", "lmgym/KuhnPoker-v0"), "kuhn-poker"),
     "self-play-nim": (("self-play", "lmgym/Nim-v0"), "nim"),
     "self-play-tic-tac-toe": (("self-play", "lmgym/TicTacToe-v0"), "tic-tac-toe"),
