@@ -42,6 +42,8 @@ TOKENIZER_FILES = (TOKENIZER_FILE, SETTINGS_FILE, SPECIALS_FILE, TEMPLATE_FILE)
 _LARGE, _SMALL = 32 * 2**20, 2**20
 _MOST_PARTS, _MOST_DEPTH, _MOST_GROWING = 20, 4, 2
 
+_SEQUENCES = ("normalizers", "pretokenizers", "processors", "decoders")
+
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _KNOWN_PATTERNS = (
@@ -179,8 +181,13 @@ class _Parts:
         return problems
 
     def _check_sequence(self, values: Mapping[str, Any], depth: int) -> list[str]:
-        inner = next(iter(values.values()), None)
-        if len(values) != 1 or not isinstance(inner, list) or len(inner) > _MOST_PARTS:
+        name, inner = next(iter(values.items()), ("", None))
+        if (
+            len(values) != 1
+            or name not in _SEQUENCES
+            or not isinstance(inner, list)
+            or len(inner) > _MOST_PARTS
+        ):
             return [f"{self._place}: a Sequence is a list of up to {_MOST_PARTS} parts"]
         return [problem for part in inner for problem in self.check(part, depth + 1)]
 

@@ -83,12 +83,9 @@ def load_weights(folder: str | Path, manifest: Manifest, device: str = "cpu") ->
     if manifest.kind != "weights" or manifest.weights is None:
         raise LmgymError(f"{manifest.entry} is of kind {manifest.kind}; it has no weights to load")
     find_architecture(manifest.weights.arch)
-    try:
-        with _without_panics(manifest.entry):
-            renderer = _renderer(Path(folder), manifest.entry)
-            policy = load_policy(Path(folder), device, renderer=renderer)
-    except LmgymError as error:
-        raise LmgymError(f"{manifest.entry} cannot be loaded: {error}") from None
+    with _blamed(manifest.entry):
+        renderer = _renderer(Path(folder), manifest.entry)
+        policy = load_policy(Path(folder), device, renderer=renderer)
     policy.source = manifest.entry
     _try_out(policy, manifest.entry)
     return policy
@@ -156,7 +153,7 @@ def _try_out(policy: LanguagePolicy, name: str) -> None:
 
     from lmgym.task import Message, Role
 
-    with _without_panics(name), torch.no_grad():
+    with _blamed(name), torch.no_grad():
         ids, _ = policy.renderer.open([Message(Role.USER, "1+1=")])
         policy.renderer.decode(ids)
         try:
@@ -221,8 +218,11 @@ def _expected(config: Mapping[str, Any]) -> tuple[dict[str, tuple[int, ...]], di
 
     words = {name: value for name, value in config.items() if name != "model_type"}
     maker: Any = AutoModelForCausalLM  # untyped
-    with readable(CONFIG_FILE), torch.device("meta"):
-        model = maker.from_config(AutoConfig.for_model(config["model_type"], **words))
+    try:
+        with readable(CONFIG_FILE), torch.device("meta"):
+            model = maker.from_config(AutoConfig.for_model(config["model_type"], **words))
+    except (AssertionError, ArithmeticError) as error:
+        raise LmgymError(f"{CONFIG_FILE} describes no model: {str(error)[:200]!a}") from None
     shapes: dict[str, tuple[int, ...]] = {}
     tied: dict[str, str] = {}
     seen: dict[int, str] = {}
@@ -245,11 +245,20 @@ def _noted(problems: list[str], make: Callable[[], _Made]) -> _Made | None:
 
 
 @contextmanager
-def _without_panics(name: str) -> Iterator[None]:
-    """Turns a panic of Rust, which is no `Exception`, into an error about the entry."""
+def _blamed(name: str) -> Iterator[None]:
+    """Turns what the tokenizers library and templates raise into an error about the entry.
+
+    The library, written in Rust, knows two kinds: plain exceptions, and panics, which are none.
+    """
+    from jinja2 import TemplateError
+
     try:
         yield
+    except LmgymError as error:
+        told = str(error)
+        raise LmgymError(told if name in told else f"{name} cannot be loaded: {told}") from None
     except BaseException as error:
-        if type(error).__name__ == "PanicException":
-            raise LmgymError(f"{name}: its tokenizer fails: {str(error)[:200]!a}") from None
-        raise
+        is_of_rust = type(error) is Exception or type(error).__name__ == "PanicException"
+        if not is_of_rust and not isinstance(error, TemplateError):
+            raise
+        raise LmgymError(f"{name}: its tokenizer fails: {str(error)[:200]!a}") from None

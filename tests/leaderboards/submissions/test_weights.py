@@ -287,6 +287,7 @@ def test_a_config_that_might_do_harm_is_refused(
         {"num_hidden_layers": 3},
         {"num_attention_heads": 3},
         {"tie_word_embeddings": False},
+        {"vocab_size": 200},
     ],
 )
 def test_a_config_of_other_sizes_allocates_nothing_and_is_refused(
@@ -295,9 +296,8 @@ def test_a_config_of_other_sizes_allocates_nothing_and_is_refused(
     entry.edit_json("config.json", **changes)
     found = problems(entry.folder)
     assert found
-    assert all(
-        line.startswith(("model.safetensors: ", "config.json cannot be read")) for line in found
-    )
+    starts = ("model.safetensors: ", "config.json ", "tokenizer.json: ")
+    assert all(line.startswith(starts) for line in found)
 
 
 def test_sizes_that_are_left_to_transformers_are_asked_for(entry: Entry) -> None:
@@ -406,12 +406,20 @@ def test_a_chat_template_is_rendered_within_bounds(entry: Entry) -> None:
         renderer.open([Message(Role.USER, "!" * 100)])
 
 
-def test_a_tokenizer_that_panics_is_an_error_of_the_entry(entry: Entry) -> None:
-    """What the checks would refuse: loading alone must not end the process either."""
-    entry.edit_json(
-        "tokenizer.json", normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAA"}
-    )
-    with pytest.raises(LmgymError, match=r"mine@1 cannot be loaded|mine@1: its tokenizer fails"):
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("tokenizer.json", {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AA"}}),
+        ("tokenizer.json", {"normalizer": {"type": "Sequence"}}),
+        ("tokenizer_config.json", {"chat_template": "{{ raise_exception('no') }}"}),
+    ],
+)
+def test_a_tokenizer_that_fails_is_an_error_of_the_entry(
+    entry: Entry, name: str, changes: dict[str, Any]
+) -> None:
+    """Loading alone must not end the process either: the first would panic in Rust."""
+    entry.edit_json(name, **changes)
+    with pytest.raises(LmgymError, match=r"mine@1: its tokenizer fails"):
         load_weights(entry.folder, read_manifest(entry.folder))
 
 
