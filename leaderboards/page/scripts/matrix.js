@@ -17,7 +17,7 @@ class Matrix {
   }
   value(row, column, key = this.key) {
     const spot = this.spot(row, column);
-    return spot === null ? null : this.packed[key]?.[row][spot] ?? null;
+    return spot === null ? null : (this.packed[key]?.[row][spot] ?? null);
   }
 }
 
@@ -33,48 +33,106 @@ class HeatMap {
     Object.assign(this, { matrix, label, tell });
     this.entries = entries.filter((entry) => matrix.places.has(entry));
     this.numbers = this.entries.map((entry) => matrix.places.get(entry));
-    this.readout = el("p", { class: "readout", role: "status" }, "Rows against columns. Point at a cell.");
+    this.readout = el(
+      "p",
+      { class: "readout", role: "status" },
+      "Rows against columns. Point at a cell.",
+    );
     this.isPicture = this.entries.length > MOST_IN_TABLE;
-    this.element = el("div", { class: "heat" }, this.readout, this.isPicture ? this.picture() : this.table());
+    this.element = el(
+      "div",
+      { class: "heat" },
+      this.readout,
+      this.isPicture ? this.picture() : this.table(),
+    );
     if (this.isPicture) new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
   say(i, j) {
     const n = this.entries.length;
     if (!(i >= 0 && j >= 0 && i < n && j < n)) return;
-    fill(clear(this.readout), {}, this.tell(this.entries[i], this.entries[j], this.numbers[i], this.numbers[j]));
+    fill(
+      clear(this.readout),
+      {},
+      this.tell(this.entries[i], this.entries[j], this.numbers[i], this.numbers[j]),
+    );
   }
 
   table() {
     const label = (entry) => el("span", { class: "label", title: entry }, said(entry));
-    const head = el("tr", {}, el("td", {}), this.entries.map((entry) => el("th", { scope: "col" }, label(entry))));
-    const rows = this.entries.map((entry, i) => el("tr", {}, el("th", { scope: "row" }, label(entry)), this.entries.map((_, j) => this.cell(i, j))));
-    const table = el("table", { class: this.entries.length > 14 ? "matrix" : "matrix roomy" }, el("caption", { class: "unseen" }, this.label), el("thead", {}, head), el("tbody", {}, rows));
+    const head = el(
+      "tr",
+      {},
+      el("td", {}),
+      this.entries.map((entry) => el("th", { scope: "col" }, label(entry))),
+    );
+    const rows = this.entries.map((entry, i) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, label(entry)),
+        this.entries.map((_, j) => this.cell(i, j)),
+      ),
+    );
+    const table = el(
+      "table",
+      { class: this.entries.length > 14 ? "matrix" : "matrix roomy" },
+      el("caption", { class: "unseen" }, this.label),
+      el("thead", {}, head),
+      el("tbody", {}, rows),
+    );
     table.addEventListener("pointerover", (event) => {
       const cell = event.target.closest("td[data-at]");
       if (cell) this.say(...cell.dataset.at.split(",").map(Number));
     });
-    return el("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": this.label }, table);
+    return el(
+      "div",
+      { class: "scroller", tabindex: "0", role: "region", "aria-label": this.label },
+      table,
+    );
   }
 
   cell(i, j) {
     const value = this.matrix.value(this.numbers[i], this.numbers[j]);
     if (i === j) return el("td", { class: "self" });
-    if (!isNumber(value)) return el("td", { class: "unknown", "data-at": `${i},${j}` }, el("span", { class: "unseen" }, "none"));
-    return el("td", { "data-at": `${i},${j}`, style: { "background-color": shade(value) } }, percentOf(value));
+    if (!isNumber(value))
+      return el(
+        "td",
+        { class: "unknown", "data-at": `${i},${j}` },
+        el("span", { class: "unseen" }, "none"),
+      );
+    return el(
+      "td",
+      { "data-at": `${i},${j}`, style: { "background-color": shade(value) } },
+      percentOf(value),
+    );
   }
 
   picture() {
     const n = this.entries.length;
     this.canvas = el("canvas", { "aria-hidden": "true" });
     this.at = null;
-    const box = el("div", { class: "picture scroller", tabindex: "0", role: "group", "aria-label": `${this.label}, ${n} entries. Arrow keys move from cell to cell.` }, this.canvas);
+    const box = el(
+      "div",
+      {
+        class: "picture scroller",
+        tabindex: "0",
+        role: "group",
+        "aria-label": `${this.label}, ${n} entries. Arrow keys move from cell to cell.`,
+      },
+      this.canvas,
+    );
     box.addEventListener("pointermove", (event) => {
       const frame = this.canvas.getBoundingClientRect();
-      this.select(Math.floor((event.clientY - frame.top) / this.size), Math.floor((event.clientX - frame.left) / this.size));
+      this.select(
+        Math.floor((event.clientY - frame.top) / this.size),
+        Math.floor((event.clientX - frame.left) / this.size),
+      );
     });
     box.addEventListener("keydown", (event) => {
-      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
+        event.key
+      ];
       if (!step) return;
       event.preventDefault();
       const [i, j] = this.at ?? [0, 0];
@@ -93,10 +151,12 @@ class HeatMap {
   }
 
   draw() {
-    const n = this.entries.length, width = this.element.clientWidth;
+    const n = this.entries.length,
+      width = this.element.clientWidth;
     if (!width) return;
     this.size = Math.max(2, Math.min(26, Math.floor(Math.min(width, 900) / n)));
-    const side = n * this.size, ratio = Math.min(2, window.devicePixelRatio || 1);
+    const side = n * this.size,
+      ratio = Math.min(2, window.devicePixelRatio || 1);
     Object.assign(this.canvas, { width: side * ratio, height: side * ratio });
     this.canvas.style.width = this.canvas.style.height = `${side}px`;
     this.cells = this.pixels();
@@ -105,22 +165,30 @@ class HeatMap {
 
   /** One pixel a cell. */
   pixels() {
-    const n = this.entries.length, shades = shadesNow(), cells = Object.assign(document.createElement("canvas"), { width: n, height: n });
-    const context = cells.getContext("2d"), image = context.createImageData(n, n);
+    const n = this.entries.length,
+      shades = shadesNow(),
+      cells = Object.assign(document.createElement("canvas"), { width: n, height: n });
+    const context = cells.getContext("2d"),
+      image = context.createImageData(n, n);
     const column = new Map(this.numbers.map((number, j) => [number, j]));
-    this.numbers.forEach((number, i) => this.matrix.packed.columns[number].forEach((other, spot) => {
-      const j = column.get(other), value = this.matrix.packed[this.matrix.key][number][spot];
-      if (j === undefined || i === j || !isNumber(value)) return;
-      const place = Math.round(Math.max(0, Math.min(1, value)) * (SHADES - 1));
-      image.data.set(shades.subarray(4 * place, 4 * place + 4), 4 * (i * n + j));
-    }));
+    this.numbers.forEach((number, i) =>
+      this.matrix.packed.columns[number].forEach((other, spot) => {
+        const j = column.get(other),
+          value = this.matrix.packed[this.matrix.key][number][spot];
+        if (j === undefined || i === j || !isNumber(value)) return;
+        const place = Math.round(Math.max(0, Math.min(1, value)) * (SHADES - 1));
+        image.data.set(shades.subarray(4 * place, 4 * place + 4), 4 * (i * n + j));
+      }),
+    );
     context.putImageData(image, 0, 0);
     return cells;
   }
 
   paint() {
     if (!this.cells) return;
-    const context = this.canvas.getContext("2d"), side = this.canvas.width, step = side / this.entries.length;
+    const context = this.canvas.getContext("2d"),
+      side = this.canvas.width,
+      step = side / this.entries.length;
     context.imageSmoothingEnabled = false;
     context.clearRect(0, 0, side, side);
     context.drawImage(this.cells, 0, 0, side, side);

@@ -33,11 +33,14 @@ function rowsOf(track) {
 }
 
 const valueOf = (row) => (row.track.kind === "single" ? row.score : row.rating);
-const valueWithout = (row) => (row.track.kind === "single" ? row.score_without_forfeits : row.rating_without_forfeits);
+const valueWithout = (row) =>
+  row.track.kind === "single" ? row.score_without_forfeits : row.rating_without_forfeits;
 
 /** Better entries first; what has no number comes last, and smaller components behind the first. */
 const byMerit = () => (a, b) =>
-  (a.component ?? 0) - (b.component ?? 0) || compare(valueOf(b), valueOf(a), -1) || a.index - b.index;
+  (a.component ?? 0) - (b.component ?? 0) ||
+  compare(valueOf(b), valueOf(a), -1) ||
+  a.index - b.index;
 
 /** Order of two values; whatever the direction, what is no value comes last. */
 function compare(a, b, direction = 1) {
@@ -48,7 +51,8 @@ function compare(a, b, direction = 1) {
 }
 
 /** All rows of an entry, over the tracks. */
-const rowsOfEntry = (entry) => tracks.flatMap((track) => rowsOf(track).filter((row) => row.entry === entry));
+const rowsOfEntry = (entry) =>
+  tracks.flatMap((track) => rowsOf(track).filter((row) => row.entry === entry));
 
 /** What is drawn of a row's entry, from a part such as curves: a map from the row's index. */
 function drawnOf(track, name) {
@@ -57,10 +61,12 @@ function drawnOf(track, name) {
   return parsed.get(key);
 }
 
-/** The address: #track=…&view=…&entry=…&replay=… */
+/** The address: #track=…&view=…&entry=…&replay=…&by=… */
 function readRoute() {
   const words = new URLSearchParams(location.hash.slice(1));
-  return Object.fromEntries(["track", "view", "entry", "replay"].map((key) => [key, words.get(key)]));
+  return Object.fromEntries(
+    ["track", "view", "entry", "replay", "by"].map((key) => [key, words.get(key)]),
+  );
 }
 
 function address(words) {

@@ -246,7 +246,7 @@ def test_many_entries_come_in_pages(show: Open, synthetic: Any) -> None:
     assert page.locator(".status").inner_text() == "1\u201350 of 60 entries"
     page.click("text=Next")
     assert page.locator(".status").inner_text() == "51\u201360 of 60 entries"
-    assert page.evaluate("document.activeElement.textContent") == "Next"
+    assert page.evaluate("document.activeElement.textContent") == "Previous"
     page.click("text=Show all 60")
     assert len(entries_of(page)) == 60
     go(page, track="gsm8k")
@@ -260,6 +260,20 @@ def test_an_address_leads_to_an_entry_and_escape_back(show: Open, synthetic: Any
     assert page.locator("#panel .results tbody tr").count() == 6
     page.keyboard.press("Escape")
     page.wait_for_function("location.hash === '#track=nim'")
+    assert not page.evaluate("document.querySelector('#panel').open")
+
+
+def test_the_panel_leads_to_opponents_and_replays(show: Open, synthetic: Any) -> None:
+    track = synthetic()["tracks"][4]
+    a, b = track["matrix"]["entries"][1:3]
+    page = show(synthetic(), f"#track=gsm8k&entry={a.replace('@', '%40')}")
+    page.click("#panel summary:has-text('Debate')")
+    points = f"{100 * track['matrix']['points'][1][2]:.1f} %"
+    line = page.locator(f"#panel .opponents tr:has([title='{b}'])")
+    assert line.locator("td").all_inner_texts() == [points, "20"]
+    page.click("#panel tr:has-text('Debate') a.more")
+    page.wait_for_selector(".replay-list")
+    assert page.locator(".replay-list li").count() == 2
     assert not page.evaluate("document.querySelector('#panel').open")
 
 
