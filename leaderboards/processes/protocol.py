@@ -33,7 +33,7 @@ _MOST_LOOKS = 64
 _MOST_SHOWN = 80
 _MOST_NUMBER = 2**63
 _FIELDS = {"type", "action"}
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
 
 
 class Channel:
@@ -102,9 +102,9 @@ class Channel:
         return tamed(self._words.decode(errors="replace"))
 
     def _check_silence(self) -> None:
-        written = self._read()
-        if written:
-            raise PlayerFailure("protocol", f"it wrote {_shown(written)} without being asked")
+        for file, _ in self._to_read.poll(0):
+            if file == self._stdout and (written := self._read()):
+                raise PlayerFailure("protocol", f"it wrote {_shown(written)} without being asked")
 
     def _check_length(self, length: int) -> None:
         if length > self._most_line:

@@ -26,7 +26,7 @@ _ALL_NEW = _NEW_MOUNTS | _NEW_UTS | _NEW_IPC | _NEW_USER | _NEW_PIDS | _NEW_NETW
 
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
-_HERE, _EMPTY_PATH, _RECURSIVE, _CLONE_TREE = -100, 0x1000, 0x8000, 1
+_HERE, _RECURSIVE, _CLONE_TREE = -100, 0x8000, 1
 _FROM_EMPTY_PATH = 4
 _READ_ONLY, _NO_SETUID = 1, 2
 _PRIVATE, _DETACH = 0x4000 | 1 << 18, 2
@@ -47,7 +47,8 @@ _CAPABILITY_VERSION = 0x20080522
 def enter_namespaces() -> None:
     """Leave all namespaces of this process; its next child is the first process of a new one."""
     user, group = os.geteuid(), os.getegid()
-    maps = {name: _identity(name) for name in ("uid_map", "gid_map")}
+    with Step("read which users there are"):
+        maps = {name: _identity(name) for name in ("uid_map", "gid_map")}
     if user == 0 and all(_holds(table, _NOBODY) for table in maps.values()):
         _enter_as_root(maps)
         return

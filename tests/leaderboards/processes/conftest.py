@@ -30,12 +30,6 @@ def asked():
 """
 """What the programs below have in common."""
 
-AGREES = """
-for message in asked():
-    act("yes")
-"""
-"""An agent that says yes."""
-
 MakeAgent = Callable[..., ProcessAgent]
 
 
