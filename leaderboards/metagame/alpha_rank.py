@@ -11,9 +11,10 @@ on a line mean little.
 from __future__ import annotations
 
 import math
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lmgym.errors import LmgymError
 
@@ -21,6 +22,9 @@ from ..arrays import Floats, Integers
 from .payoffs import square_payoffs
 
 __all__ = ["alpha_rank", "stationary_distribution"]
+
+Exponents: TypeAlias = NDArray[Any]
+"""Whole numbers, in 32 bits where these are enough."""
 
 _LEAST_LOG = math.log(np.finfo(np.float64).tiny) + 50  # products that vanish change no rate then
 _LEAST_POWER = -900  # of 2, lost in a sum with 1
@@ -107,51 +111,59 @@ def _scaled_eliminated(log_rates: Floats) -> Floats:
     """The same by numbers m 2**e, whose exponents are whole numbers without a limit."""
     n = len(log_rates)
     whole = np.floor(log_rates / _LOG_2)
-    m, e = np.exp(log_rates - whole * _LOG_2), whole.astype(np.int64)
-    room, rooms = np.empty(n * n), np.empty((2, n * n), np.int64)
+    is_small = n * float(np.abs(whole).max()) < 2**30  # a rate is at least that of one path
+    m, e = np.exp(log_rates - whole * _LOG_2), whole.astype(np.int32 if is_small else np.int64)
+    products, rooms, bits = (
+        np.empty(n * n),
+        np.empty((2, n * n), e.dtype),
+        np.empty(n * n, np.int64),
+    )
     for k in range(n - 1, 0, -1):
         row, row_e = _rescaled(m[k, :k], e[k, :k])
         total, total_e = _sum(row, row_e)
         column, column_e = _rescaled(m[:k, k] / total, e[:k, k] - total_e)
         m[:k, k], e[:k, k] = column, column_e
-        product = room[: k * k].reshape(k, k)
+        product = products[: k * k].reshape(k, k)
         product_e, top = rooms[:, : k * k].reshape(2, k, k)
         np.multiply(column[:, None], row, out=product)
         np.add(column_e[:, None], row_e, out=product_e)
-        _add(m[:k, :k], e[:k, :k], product, product_e, top)
-    shares, shares_e = np.ones(n), np.zeros(n, np.int64)
+        _add(m[:k, :k], e[:k, :k], product, product_e, top, bits[: k * k].reshape(k, k))
+    shares, shares_e = np.ones(n), np.zeros(n, e.dtype)
     for k in range(1, n):
         shares[k], shares_e[k] = _sum(shares[:k] * m[:k, k], shares_e[:k] + e[:k, k])
     scaled: Floats = shares * np.exp2(shares_e - shares_e.max())
     return scaled
 
 
-def _rescaled(m: Floats, e: Integers) -> tuple[Floats, Integers]:
+def _rescaled(m: Floats, e: Exponents) -> tuple[Floats, Exponents]:
     """The same numbers, m between 1/2 and 1."""
     fractions, powers = np.frexp(m)
     return fractions, e + powers
 
 
-def _sum(m: Floats, e: Integers) -> tuple[float, int]:
+def _sum(m: Floats, e: Exponents) -> tuple[float, int]:
     top = e.max()
     total, power = np.frexp((m * np.exp2(e - top)).sum())
     return total, top + power
 
 
-def _add(m: Floats, e: Integers, others: Floats, others_e: Integers, top: Integers) -> None:
+def _add(
+    m: Floats, e: Exponents, others: Floats, others_e: Exponents, top: Exponents, bits: Integers
+) -> None:
     """Add numbers in place; all else is used up."""
     np.maximum(e, others_e, out=top)
     e -= top
     others_e -= top
-    _shrink(m, e)
-    _shrink(others, others_e)
+    _shrink(m, e, bits)
+    _shrink(others, others_e, bits)
     m += others
     e[...] = top
 
 
-def _shrink(numbers: Floats, powers: Integers) -> None:
-    """Multiply by 2**powers, which are 0 or less, on the bits of the exponents; uses them up."""
+def _shrink(numbers: Floats, powers: Exponents, bits: Integers) -> None:
+    """Multiply by 2**powers, which are 0 or less, on the bits of the exponents; all in place."""
     np.maximum(powers, _LEAST_POWER, out=powers)
-    powers <<= np.finfo(np.float64).nmant
-    bits = numbers.view(np.int64)
-    bits += powers
+    bits[...] = powers
+    bits <<= np.finfo(np.float64).nmant
+    own = numbers.view(np.int64)
+    own += bits
