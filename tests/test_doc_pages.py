@@ -27,6 +27,7 @@ PAGES = {
     "self-play-tokens.md": 2,
     "self-play.md": 3,
     "stable-baselines3.md": 4,
+    "submissions.md": 2,
     "tools.md": 3,
     "tournaments.md": 1,
     "vector-environments.md": 3,

@@ -15,6 +15,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from lmgym.errors import LmgymError
 
-from .tensor_files import WEIGHTS_FILE, TensorPlace, each_array, read_header
+from .tensor_files import WEIGHTS_FILE, each_array, read_header
 
 __all__ = [
     "NEAR",
@@ -43,9 +44,14 @@ NEAR_OF_TRAINING = 0.1
 """And so are those whose difference is less than this share of the way that they have come from the
 model that they started with: 0.18 and more lay between runs of different seeds."""
 
-LEAST_TELLING, SAME_ANSWERS = 20, 0.99
+LEAST_TELLING, SAME_ANSWERS, SAME_MISTAKES = 20, 0.99, 0.9
 """Answers are those of a copy where at least so many are telling, and more than this share of them
-are equal."""
+are equal: of all answers, or of those of which one is wrong. Of the latter, runs of different seeds
+shared 0.78 at most, and a run and its copy with noise 0.96."""
+
+_FAR = 0.1
+"""No noise that leaves an entry as good as it was moves its weights further than that; putting them
+in another order does."""
 
 _CHUNK = 2**20
 
@@ -82,9 +88,12 @@ def copies_of(
     own = Path(folder) / WEIGHTS_FILE
     if not own.is_file():
         return []
-    starts = [Path(base) / WEIGHTS_FILE for base in (_known_bases() if bases is None else bases)]
+    starts = [Path(base) for base in (_known_bases() if bases is None else bases)]
+    mine, known = _Tensors(own), {base.name: _Tensors(base / WEIGHTS_FILE) for base in starts}
     found = (
-        _compared(own, Path(other) / WEIGHTS_FILE, name, starts) for name, other in others.items()
+        _compared(mine, _Tensors(Path(other) / WEIGHTS_FILE), name, known)
+        for name, other in others.items()
+        if (Path(other) / WEIGHTS_FILE).is_file()
     )
     return [finding for finding in found if finding is not None]
 
@@ -94,16 +103,7 @@ def relative_distance(file: Path, other: Path) -> float:
 
     Infinite where names or shapes of tensors differ.
     """
-    mine, theirs = read_header(file), read_header(other)
-    if _shapes(mine) != _shapes(theirs):
-        return math.inf
-    arrays = dict(each_array(other, theirs))
-    squares, total = 0.0, 0.0
-    for name, values in each_array(file, mine):
-        for a, b in zip(_floats(values), _floats(arrays[name]), strict=True):
-            squares += float(np.square(a - b).sum())
-            total += float(np.square(b).sum())
-    return math.sqrt(squares / total) if total else math.inf if squares else 0.0
+    return _Tensors(file).distance_to(_Tensors(other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +113,17 @@ class Agreement:
     Attributes:
         share: of the telling answers that are equal; NaN where there are none.
         n_telling: how many there are.
+        limit: the share that answers of a copy exceed.
     """
 
     share: float
     n_telling: int
+    limit: float = SAME_ANSWERS
 
     @property
     def is_suspicious(self) -> bool:
         """Whether the answers are those of a copy: enough are telling, and almost all are equal."""
-        return self.n_telling >= LEAST_TELLING and self.share > SAME_ANSWERS
+        return self.n_telling >= LEAST_TELLING and self.share > self.limit
 
 
 def agreement(
@@ -156,54 +158,86 @@ def agreement_of(
 
     Example:
         >>> agreement_of(["4", "5", "7"], ["4", "5", "9"], scores=[1, 0, 0], other_scores=[1, 0, 1])
-        Agreement(share=0.5, n_telling=2)
+        Agreement(share=0.5, n_telling=2, limit=0.9)
     """
     n = len(answers)
     lists = (others, is_telling, scores, other_scores)
     if any(each is not None and len(each) != n for each in lists):
         raise LmgymError("answers of two entries are compared one by one; give lists of one length")
     telling = np.ones(n, np.bool_) if is_telling is None else np.array(is_telling, np.bool_)
+    limit = SAME_ANSWERS
     if scores is not None and other_scores is not None:
+        limit = SAME_MISTAKES
         telling &= (np.array(scores) < 1) | (np.array(other_scores) < 1)
     same = [answers[place] == others[place] for place in np.flatnonzero(telling).tolist()]
-    return Agreement(float(np.mean(same)) if same else math.nan, len(same))
+    return Agreement(float(np.mean(same)) if same else math.nan, len(same), limit)
+
+
+class _Tensors:
+    """The numbers of a file, with what was found out about them."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self._header = file, read_header(file)
+        self._arrays = dict(each_array(file, self._header))
+        self._shapes = {name: place.shape for name, place in self._header.items()}
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file."""
+        with self.file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+    @cached_property
+    def moments(self) -> list[tuple[int, tuple[float, ...]]]:
+        """Of each tensor what does not depend on the order of its numbers, rounded."""
+        return sorted((len(values), _moments(values)) for values in self._arrays.values())
+
+    def distance_to(self, other: _Tensors) -> float:
+        """See `relative_distance`."""
+        if self._shapes != other._shapes:
+            return math.inf
+        squares, total = 0.0, 0.0
+        for name, values in self._arrays.items():
+            parts = zip(_floats(values), _floats(other._arrays[name]), strict=True)
+            for a, b in parts:
+                squares += float(np.square(a - b).sum())  # a product would wake BLAS's threads
+                total += float(np.square(b).sum())
+        return math.sqrt(squares / total) if total else math.inf if squares else 0.0
+
+
+def _compared(
+    own: _Tensors, other: _Tensors, name: str, bases: Mapping[str, _Tensors]
+) -> CopyFinding | None:
+    if own.sha256 == other.sha256:
+        return CopyFinding(name, "file", f"{WEIGHTS_FILE} is the same file as that of {name}")
+    distance = own.distance_to(other)
+    if distance == 0:
+        return CopyFinding(name, "tensors", f"all weights are those of {name}, saved otherwise")
+    if why := _why_near(own, other, distance, bases):
+        detail = f"weights differ from those of {name} by {distance:.2%} of their norm, {why}"
+        return CopyFinding(name, "near", detail)
+    if distance > _FAR and own.moments == other.moments:
+        return CopyFinding(name, "order", f"weights are those of {name} in another order")
+    return None
+
+
+def _why_near(
+    own: _Tensors, other: _Tensors, distance: float, bases: Mapping[str, _Tensors]
+) -> str:
+    """What makes a distance a small one, in words; empty where nothing does."""
+    if distance < NEAR:
+        return f"which is less than {NEAR:.1%}"
+    for name, base in bases.items():
+        way = max(own.distance_to(base), other.distance_to(base)) if distance < _FAR else 0.0
+        if math.isfinite(way) and distance < NEAR_OF_TRAINING * way:
+            return f"which is {distance / way:.0%} of the way from {name}"
+    return ""
 
 
 def _known_bases() -> list[Path]:
     from lmgym import policies
 
     return [Path(policies.__file__).parent / "embedded"]
-
-
-def _compared(own: Path, other: Path, name: str, bases: Sequence[Path]) -> CopyFinding | None:
-    if not other.is_file():
-        return None
-    if _sha256(own) == _sha256(other):
-        return CopyFinding(name, "file", f"{WEIGHTS_FILE} is the same file as that of {name}")
-    distance = relative_distance(own, other)
-    if distance == 0:
-        return CopyFinding(name, "tensors", f"all weights are those of {name}, saved otherwise")
-    if math.isfinite(distance) and (share := _share_of_training(own, other, distance, bases)):
-        detail = f"weights differ from those of {name} by {distance:.2%} of their norm{share}"
-        return CopyFinding(name, "near", detail)
-    if _moments(own) == _moments(other):
-        return CopyFinding(name, "order", f"weights are those of {name} in another order")
-    return None
-
-
-def _share_of_training(own: Path, other: Path, distance: float, bases: Sequence[Path]) -> str:
-    """What makes a distance a small one, in words; empty where nothing does."""
-    if distance < NEAR:
-        return f", which is less than {NEAR:.1%}"
-    for base in bases:
-        way = max(relative_distance(own, base), relative_distance(other, base))
-        if math.isfinite(way) and distance < NEAR_OF_TRAINING * way:
-            return f", which is {distance / way:.0%} of the way from {base.parent.name}"
-    return ""
-
-
-def _shapes(header: Mapping[str, TensorPlace]) -> dict[str, tuple[int, ...]]:
-    return {name: place.shape for name, place in header.items()}
 
 
 def _floats(values: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
@@ -215,17 +249,9 @@ def _floats(values: NDArray[Any]) -> Iterator[NDArray[np.float64]]:
         yield part.astype(np.float64)
 
 
-def _moments(file: Path) -> list[tuple[int, tuple[float, ...]]]:
-    """What does not depend on the order of a tensor's numbers, rounded, of all tensors."""
-    found = []
-    for _, values in each_array(file, read_header(file)):
-        sums = np.zeros(4)
-        for part in _floats(values):
-            sums += [np.abs(part).sum(), (part**2).sum(), (part**4).sum(), np.abs(part**3).sum()]
-        found.append((len(values), tuple(float(f"{total:.9e}") for total in sums)))
-    return sorted(found)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _moments(values: NDArray[Any]) -> tuple[float, ...]:
+    sums = np.zeros(3)
+    for part in _floats(values):
+        squares = part * part
+        sums += [np.abs(part).sum(), squares.sum(), np.square(squares).sum()]
+    return tuple(float(f"{total:.9e}") for total in sums)

@@ -89,11 +89,10 @@ def each_array(file: Path, header: Mapping[str, TensorPlace]) -> Iterator[tuple[
     Those of bfloat16, which numpy doesn't know, come as their bits, in uint16.
     """
     types = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+    mapped = np.memmap(file, np.uint8, "r").view(np.ndarray)
     for name, place in header.items():
-        yield (
-            name,
-            np.memmap(file, types[place.dtype], "r", offset=place.start, shape=(place.n_numbers,)),
-        )
+        end = place.start + place.n_numbers * DTYPES[place.dtype]
+        yield name, mapped[place.start : end].view(types[place.dtype])
 
 
 def check_finite(file: Path, header: Mapping[str, TensorPlace]) -> None:
