@@ -117,15 +117,22 @@ class BoardFolder:
         self._append([row])
         return row
 
-    def enter_submissions(self) -> list[EntryRow]:
-        """Enter all folders of submissions that take part in the season; returns their rows."""
+    def enter_submissions(self) -> dict[str, str]:
+        """Enter all folders of submissions that take part in the season.
+
+        Returns:
+            Why folders could not be entered, by their names; they keep no others from it.
+        """
         ids = {track.id for track in self.season.tracks}
-        found = []
+        refused: dict[str, str] = {}
         for folder in sorted(path for path in self.submissions.glob("[!.]*") if path.is_dir()):
-            submission = check_submission(folder, name=folder.name)
-            if ids.intersection(submission.manifest.tracks):
-                found.append(self.enter(submission))
-        return found
+            try:
+                submission = check_submission(folder, name=folder.name)
+                if ids.intersection(submission.manifest.tracks):
+                    self.enter(submission)
+            except LmgymError as error:
+                refused[folder.name] = str(error)
+        return refused
 
     def copy_flags(self, submission: Submission) -> list[str]:
         """Earlier entries, of other names, that the weights seem to be a copy of."""
@@ -182,9 +189,9 @@ class BoardFolder:
         *,
         trusted: bool = False,
         on_progress: Callable[[Job], None] | None = None,
-    ) -> None:
-        """Play jobs and write down what came of them."""
-        evaluate(
+    ) -> dict[str, str]:
+        """Play jobs and write down what came of them; returns why some could not be played."""
+        return evaluate(
             self.root, self.season, self.results, jobs, trusted=trusted, on_progress=on_progress
         )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
 
+from lmgym.errors import LmgymError
 from lmgym.games.matches import fixtures, play_match
 from lmgym.games.players import Player
 from lmgym.games.records import MatchRecord
@@ -107,8 +108,11 @@ def evaluate(
     *,
     trusted: bool = False,
     on_progress: Callable[[Job], None] | None = None,
-) -> None:
+) -> dict[str, str]:
     """Play jobs and append what came of them, a row each.
+
+    An entry that cannot play, as one whose context is too short for a page, keeps no other from
+    playing.
 
     Args:
         board: holds the submissions.
@@ -117,12 +121,22 @@ def evaluate(
         jobs: what to play.
         trusted: whether processes may run where no sandbox can be had.
         on_progress: is called before each job.
+
+    Returns:
+        Why jobs could not be played, by what they were.
     """
+    failed: dict[str, str] = {}
     with Worker(board, season, trusted=trusted) as worker:
         for job in jobs:
             if on_progress is not None:
                 on_progress(job)
-            results.append([worker.play(job)])
+            try:
+                row = worker.play(job)
+            except LmgymError as error:
+                failed[job.told] = str(error)
+            else:
+                results.append([row])
+    return failed
 
 
 class Worker:

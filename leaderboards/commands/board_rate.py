@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from lmgym.commands.arguments import parse_options, split_names
 
@@ -33,7 +34,7 @@ class RateArgs:
 
 
 def rate(argv: Sequence[str]) -> int:
-    """Play what is missing, and rate."""
+    """Play what is missing, and rate; exit code 1 where an entry is refused or cannot play."""
     _, options = split_names(argv, 0, "board rate [--options]")
     (args,) = parse_options(
         {"board": RateArgs}, options, "board rate", "Play what is missing of a season, and rate."
@@ -42,12 +43,13 @@ def rate(argv: Sequence[str]) -> int:
     season = find_season(root, args.season)
     tracks = [season.track(name).id for name in args.tracks] or None
     with BoardFolder(root, season) as folder:
-        folder.enter_submissions()
+        refused = folder.enter_submissions()
         folder.enter_references()
-        if args.play:
-            play_jobs(folder, tracks, trusted=args.trusted)
+        is_played = not args.play or play_jobs(folder, tracks, trusted=args.trusted)
         board, page = folder.write(), folder.page
     console = Console(highlight=False)
     print_tracks(board, console, tracks)
     console.print(f"the page is {page}", soft_wrap=True)
-    return 0
+    for name, reason in refused.items():
+        console.print(Text(f"{name} is refused: {reason}", style="red"), soft_wrap=True)
+    return 1 if refused or not is_played else 0

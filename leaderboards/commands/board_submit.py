@@ -68,13 +68,13 @@ def submit(argv: Sequence[str]) -> int:
     with BoardFolder(root, season) as folder:
         row = folder.enter(submission)
         folder.enter_references()
-        play_jobs(folder, submission.manifest.tracks, trusted=args.trusted)
+        is_played = play_jobs(folder, submission.manifest.tracks, trusted=args.trusted)
         board, page = folder.write(), folder.page
     console = Console(highlight=False)
     print_tracks(board, console, submission.manifest.tracks, mark=row.entry)
     _print_flags(row.flags, console)
     console.print(f"{row.entry} is entered; the page is {page}", soft_wrap=True)
-    return 0
+    return 0 if is_played else 1
 
 
 def check(argv: Sequence[str]) -> int:

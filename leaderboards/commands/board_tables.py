@@ -24,14 +24,18 @@ _VALUES = {"success": "success", "gold_reward": "gold reward"}
 
 def play_jobs(
     folder: BoardFolder, tracks: Collection[str] | None, *, trusted: bool = False
-) -> None:
-    """Play what is missing, while the standard error shows how far it is."""
+) -> bool:
+    """Play what is missing, while the standard error shows how far it is.
+
+    Returns:
+        Whether all entries could play; what kept some from it is printed.
+    """
     jobs, lacking = folder.jobs(tracks)
     console = Console(stderr=True, highlight=False)
     for track, reason in lacking.items():
         console.print(Text(f"track {track} is left out: {reason}"), soft_wrap=True)
     if not jobs:
-        return
+        return True
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -47,8 +51,11 @@ def play_jobs(
             progress.update(bar, description=visible(job.told, 60), completed=done)
             done += 1
 
-        folder.play(jobs, trusted=trusted, on_progress=tell)
+        failed = folder.play(jobs, trusted=trusted, on_progress=tell)
         progress.update(bar, description="played", completed=len(jobs))
+    for what, reason in failed.items():
+        console.print(Text(f"{what} could not be played: {reason}", style="red"), soft_wrap=True)
+    return not failed
 
 
 def print_tracks(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lmgym.cli import main
+from lmgym.games.networks import MLPPolicy
 from lmgym.leaderboards.season_files import write_season
 from lmgym.policies.loading import load_policy
 
@@ -171,3 +172,28 @@ def test_submissions_that_lie_there_are_entered_by_rate(board: Path, model: Path
     shutil.copytree(other / "submissions", board / "submissions")
     assert run("rate", "--board", board) == 0
     assert "mine@1" in (board / "ratings" / "small.json").read_text()
+
+
+def test_one_broken_folder_keeps_no_other_from_being_rated(
+    board: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--board", board, "--tracks", "sums", "--authors", "Ada")
+    assert run("submit", model, "--name", "mine", *words) == 0
+    broken = board / "submissions" / "broken"
+    shutil.copytree(board / "submissions" / "mine", broken)
+    (broken / "manifest.toml").write_text("schema = ")
+    (board / "results" / "small.jsonl").unlink()
+    assert run("rate", "--board", board) == 1
+    assert "broken is refused" in capsys.readouterr().out
+    assert "mine@1" in (board / "ratings" / "small.json").read_text()
+
+
+def test_an_entry_that_cannot_play_is_told_and_keeps_no_other_from_it(
+    board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    MLPPolicy(n_features=3, n_actions=2, width=4).save(tmp_path / "policy")
+    words = ("--board", board, "--tracks", "nim", "--authors", "Ada", "--name", "lost")
+    assert run("submit", tmp_path / "policy", *words) == 1
+    assert "lost@1 in nim" in capsys.readouterr().err
+    assert run("rate", "--board", board) == 1
+    assert "best@1" in (board / "ratings" / "small.json").read_text()
