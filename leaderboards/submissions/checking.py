@@ -79,7 +79,12 @@ def check_submission(
 def problems(
     folder: str | Path, tracks: Sequence[str] | None = None, name: str | None = None
 ) -> list[str]:
-    """What is wrong with a folder: the file, the field and the rule of each; see above."""
+    """What is wrong with a folder: of each the file, the field and the rule.
+
+    Args:
+        folder: with a manifest.
+        tracks, name: as for `check_submission`.
+    """
     return _checked(Path(folder), tracks, name)[0]
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from lmgym.errors import LmgymError
 
 from .architectures import ARCHITECTURES, CONFIG_FILE, GAME_POLICY
+from .checking import MOST_POINTS
 from .files import each_file
 from .game_weights import POLICY_FILE
 from .json_files import read_object
@@ -27,7 +28,14 @@ from .tensor_files import WEIGHTS_FILE
 from .texts import checked_text
 from .weights import MODEL_FILES
 
-__all__ = ["draft_curve", "draft_manifest", "is_draftable", "model_folder", "parts_of"]
+__all__ = [
+    "curve_text",
+    "draft_curve",
+    "draft_manifest",
+    "is_draftable",
+    "model_folder",
+    "parts_of",
+]
 
 UNSPECIFIED = "unspecified"
 _RECORD = "lmgym.json"
@@ -41,7 +49,6 @@ _CURVES = (
     ("win/random", "win rate against random"),
 )
 """Metrics of runs by which a curve is drawn, the first that is there, and what they are called."""
-_MOST_POINTS = 200
 
 
 def is_draftable(folder: Path) -> bool:
@@ -141,9 +148,9 @@ def draft_curve(run: str | Path) -> dict[str, Any] | None:
 def _thinned(points: list[list[float]]) -> list[list[float]]:
     """At most so many points, evenly chosen, the first and the last among them."""
     n = len(points)
-    if n <= _MOST_POINTS:
+    if n <= MOST_POINTS:
         return points
-    return [points[round(i * (n - 1) / (_MOST_POINTS - 1))] for i in range(_MOST_POINTS)]
+    return [points[round(i * (n - 1) / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -145,8 +145,6 @@ class _Walk:
         """The files below a folder that is open."""
         seen: dict[str, str] = {}
         for name in self._names(folder, prefix):
-            if depth == 1 and self._wanted is not None and name not in self._wanted:
-                continue
             path = prefix + name
             problem = _problem_of_name(name)
             clash = seen.setdefault(name.casefold(), name)
@@ -161,6 +159,8 @@ class _Walk:
         names: list[str] = []
         with os.scandir(folder) as entries:
             for entry in entries:
+                if not prefix and self._wanted is not None and entry.name not in self._wanted:
+                    continue
                 self._n_entries += 1
                 if self._n_entries > MOST_FILES:
                     self._refuse(prefix or ".", f"more than {MOST_FILES} files and folders")

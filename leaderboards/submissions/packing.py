@@ -18,7 +18,7 @@ from lmgym.errors import LmgymError
 from .checking import CURVE_FILE, Submission, check_submission
 from .drafting import curve_text, draft_curve, draft_manifest, is_draftable, model_folder, parts_of
 from .files import copy_files, hash_files
-from .manifest import MANIFEST_FILE, read_manifest
+from .manifest import MANIFEST_FILE, Manifest, read_manifest
 from .manifest_text import write_manifest
 
 __all__ = ["pack"]
@@ -95,9 +95,11 @@ def _placed(made: Submission, target: Path) -> Submission:
     if not target.exists():
         os.rename(made.folder, target)
         return placed
-    _check_newer(made, target)
-    if hash_files(target) == made.hashes:
-        return placed
+    there = read_manifest(target)
+    if made.manifest.version <= there.version:
+        if hash_files(target) == made.hashes:
+            return placed
+        raise _is_there(made.manifest, there)
     old = made.folder.with_name("old")
     os.rename(target, old)
     try:
@@ -109,17 +111,14 @@ def _placed(made: Submission, target: Path) -> Submission:
     return placed
 
 
-def _check_newer(made: Submission, target: Path) -> None:
-    """Raise where an entry must not take the place of the one that is there."""
-    there, new = read_manifest(target), made.manifest
-    if new.version > there.version or hash_files(target) == made.hashes:
-        return
+def _is_there(new: Manifest, there: Manifest) -> LmgymError:
+    """Why an entry must not take the place of the one that is there."""
     if new.version == there.version:
-        raise LmgymError(
+        return LmgymError(
             f"{there.entry} is there already, with other files; raise version in {MANIFEST_FILE}"
             f" to {there.version + 1}, or give another name"
         )
-    raise LmgymError(
+    return LmgymError(
         f"{there.entry} is there already, and {new.entry} is older; give a version from"
         f" {there.version + 1} on, or another name"
     )

@@ -66,7 +66,7 @@ class Table:
     def texts(
         self, name: str, most: int, longest: int, *, pattern: str = "", rule: str = ""
     ) -> tuple[str, ...]:
-        """A list of one to so many different texts."""
+        """A list of one to so many texts."""
         value = self.take(name, is_needed=True)
         if value is None:
             return ()

@@ -206,9 +206,8 @@ def _is_special(entry: tuple[str, Any]) -> bool:
     if not isinstance(value, dict) or set(value) != {"id", "ids", "tokens"} or value["id"] != name:
         return False
     found, tokens = value["ids"], value["tokens"]
-    return not list_of(size(MOST_IDS, 0), 8)(found) and not list_of(text(100, 1), len(found))(
-        tokens
-    )
+    are_ids, are_texts = list_of(size(MOST_IDS, 0), 8), list_of(text(100, 1), 8)
+    return not are_ids(found) and not are_texts(tokens) and len(found) == len(tokens) > 0
 
 
 def _is_piece(piece: dict[str, Any], specials: Mapping[str, Any]) -> bool:

@@ -50,6 +50,8 @@ def test_a_copy_has_the_same_files_and_shares_none(folder: Path, tmp_path: Path)
 
 def test_only_what_is_named_is_copied(folder: Path, tmp_path: Path) -> None:
     (folder / "link").symlink_to("/etc")
+    for number in range(files.MOST_FILES):
+        (folder / f"{number}.txt").touch()
     target = tmp_path / "copy"
     target.mkdir()
     copy_files(folder, target, ("a.txt",))

@@ -108,6 +108,10 @@ def replacing(n: int) -> dict[str, Any]:
             {"post_processor": template(special_tokens={"<|pad|>": BEGIN | {"ids": []}})},
             "names unknown tokens",
         ),
+        (
+            {"post_processor": template(special_tokens={"<|pad|>": BEGIN | {"tokens": []}})},
+            "names unknown tokens",
+        ),
         ({"post_processor": template(single=[{"Sequence": {"id": "C"}}])}, "names unknown tokens"),
         ({"added_tokens": [{"id": 262, "content": "x"}]}, "id 262 is beyond the model's ids"),
         ({"added_tokens": [{"id": -1, "content": "x"}]}, "id is -1"),
