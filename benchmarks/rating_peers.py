@@ -6,7 +6,10 @@ import importlib
 import importlib.metadata
 import importlib.util
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,10 +17,11 @@ from numpy.typing import NDArray
 
 from lmgym.leaderboards.pairwise.match_counts import PairCounts
 from lmgym.leaderboards.run_statistics.stratified_bootstrap import Resampling
+from measuring import cpu_seconds
 from rating_simulations import Codes
 
 __all__ = [
-    "arena_rank_fit",
+    "arena_rank_measure",
     "evalica_fits",
     "openspiel_alpha_rank",
     "peer_versions",
@@ -70,7 +74,7 @@ def evalica_fits(codes: Codes, names: Sequence[str]) -> dict[str, Callable[[], F
     return {"from names": from_names, "from codes": from_codes, "solver alone": solver_alone}
 
 
-def arena_rank_fit(n_players: int, pairs: PairCounts) -> Callable[[], Floats]:
+def _arena_rank_fit(n_players: int, pairs: PairCounts) -> Callable[[], Floats]:
     """Log strengths of mean 0 by arena-rank, from the counts that it would make itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -97,6 +101,34 @@ def arena_rank_fit(n_players: int, pairs: PairCounts) -> Callable[[], Floats]:
         return _centred(np.asarray(fitted.params["ratings"], np.float64))
 
     return fit
+
+
+@contextmanager
+def arena_rank_measure(
+    n_players: int, pairs: PairCounts
+) -> Iterator[Callable[[], tuple[float, Floats]]]:
+    """Measures arena-rank's fit: CPU seconds, and log strengths.
+
+    It runs in a process of its own, since JAX's threads go on for a while after it has returned,
+    and would be counted with what is measured next.
+    """
+    with ProcessPoolExecutor(
+        1, get_context("spawn"), initializer=_hold_fit, initargs=(n_players, pairs)
+    ) as pool:
+        yield lambda: pool.submit(_timed_fit).result()
+
+
+_HELD: list[Callable[[], Floats]] = []
+
+
+def _hold_fit(n_players: int, pairs: PairCounts) -> None:
+    _HELD.append(_arena_rank_fit(n_players, pairs))
+
+
+def _timed_fit() -> tuple[float, Floats]:
+    found: list[Floats] = []
+    seconds = cpu_seconds(lambda: found.append(_HELD[0]()))
+    return seconds, found[0]
 
 
 def openspiel_alpha_rank(payoffs: Floats, alpha: float, population: int) -> Floats:

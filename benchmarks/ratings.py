@@ -55,7 +55,7 @@ from lmgym.leaderboards.run_statistics.stratified_bootstrap import (
 )
 from measuring import Claim, Costs, MeasuringArgs, claimed, cpu_seconds, in_turn, ratios
 from rating_peers import (
-    arena_rank_fit,
+    arena_rank_measure,
     evalica_fits,
     openspiel_alpha_rank,
     peer_versions,
@@ -132,11 +132,12 @@ class League:
         if "evalica" in has:
             for way, act in evalica_fits(self._codes, self._names).items():
                 kinds[f"evalica, {way}"] = partial(self._keep, "evalica", act)
-        if "arena-rank" in has:
-            fit = arena_rank_fit(self._args.players, pairs)
-            kinds["arena-rank, fit"] = partial(self._keep, "arena-rank", fit)
         measures = {name: partial(cpu_seconds, act) for name, act in kinds.items()}
-        return in_turn(measures, self._args.repetitions)
+        if "arena-rank" not in has:
+            return in_turn(measures, self._args.repetitions)
+        with arena_rank_measure(self._args.players, pairs) as fit:
+            measures["arena-rank, fit"] = partial(self._arena_rank_seconds, fit)
+            return in_turn(measures, self._args.repetitions)
 
     def claims(self, costs: Costs) -> Iterable[Claim]:
         """Costs, their ratios, and how far apart the results are."""
@@ -175,6 +176,10 @@ class League:
     def _gain(self, fit: BradleyTerryFit) -> float:
         likelihood: Likelihood = fit.likelihood
         return likelihood.value(fit.x) - likelihood.value(self._found["arena-rank"])
+
+    def _arena_rank_seconds(self, fit: Callable[[], tuple[float, Floats]]) -> float:
+        seconds, self._found["arena-rank"] = fit()
+        return seconds
 
     def _keep(self, name: str, act: Callable[[], Floats]) -> None:
         self._found[name] = act()

@@ -113,11 +113,8 @@ def _scaled_eliminated(log_rates: Floats) -> Floats:
     whole = np.floor(log_rates / _LOG_2)
     is_small = n * float(np.abs(whole).max()) < 2**30  # a rate is at least that of one path
     m, e = np.exp(log_rates - whole * _LOG_2), whole.astype(np.int32 if is_small else np.int64)
-    products, rooms, bits = (
-        np.empty(n * n),
-        np.empty((2, n * n), e.dtype),
-        np.empty(n * n, np.int64),
-    )
+    products, bits = np.empty(n * n), np.empty(n * n, np.int64)
+    rooms = np.empty((2, n * n), e.dtype)
     for k in range(n - 1, 0, -1):
         row, row_e = _rescaled(m[k, :k], e[k, :k])
         total, total_e = _sum(row, row_e)
