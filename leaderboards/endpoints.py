@@ -59,6 +59,7 @@ class EndpointSpeaker:
         Raises:
             PlayerFailure: where the server gave none.
         """
+        reason = ""
         body = json.dumps({**self._body, "seed": self._seed, "messages": messages}).encode()
         for attempt in range(_TRIES):
             try:

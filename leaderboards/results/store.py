@@ -197,7 +197,8 @@ class Results:
             return
         values: list[str | int]
         if isinstance(row, EntryRow):
-            table, values = "entry", [row.entry]
+            table = "entry"
+            values = [row.entry]
         elif isinstance(row, EpisodesRow):
             scores = [e.score for e in row.episodes]
             failed = [i for i, e in enumerate(row.episodes) if e.failure is not None]
