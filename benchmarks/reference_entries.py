@@ -1,4 +1,4 @@
-"""The board of this repository: what each learner comes to in the tracks of the practice season.
+"""A board of references: what each learner comes to in the tracks of the practice season.
 
 Each entry is a run of `lmgym train` in a process of its own, entered with `lmgym board submit`: its
 weights lie on the board, so anybody can evaluate them anew (`lmgym board verify`).
