@@ -253,6 +253,7 @@ def _agree(first: Sequence[Cell], second: Sequence[Cell]) -> bool:
     return agreement_of(
         [answer for cell, _ in pairs for answer in cell.answers],
         [answer for _, cell in pairs for answer in cell.answers],
+        [place not in a.failed + b.failed for a, b in pairs for place in range(len(a.scores))],
         scores=[score for cell, _ in pairs for score in cell.scores],
         other_scores=[score for _, cell in pairs for score in cell.scores],
     ).is_suspicious
@@ -264,7 +265,7 @@ def _number(cell: Cell) -> int:
 
 def _gap_flags(final: SeedScores, before: SeedScores | None) -> list[str]:
     """Whether an entry did better on seeds that it could know than on those that it could not."""
-    if before is None:
+    if before is None or len(final.means) < 2:
         return []
     gap = float(before.means.mean() - final.means.mean())
     spread = before.means.var(ddof=1) / len(before.means) + final.means.var(ddof=1) / len(

@@ -10,6 +10,7 @@ cache.sqlite            an index, made anew where it is missing
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,23 +25,24 @@ from lmgym.errors import LmgymError, unknown
 from .board import make_board, ratings_of
 from .evaluation import Job, evaluate, missing
 from .page.page import write_page
-from .references import check_reference
+from .references import reference_rows
 from .results.rows import EntryRow, ResultRow, SeasonRow
 from .results.store import Results
-from .season import MatchTrack, Season, Track, season_path
+from .season import MatchTrack, Season, SingleTrack, Track, season_path
 from .season_files import SHIPPED, read_season, seasons_of, tracks_digest
 from .single_play import SingleWorld
+from .submissions.architectures import GAME_POLICY
 from .submissions.checking import Submission, check_submission
 from .submissions.copies import copies_of
 
-__all__ = ["BoardFolder", "find_season"]
-
-_REFERENCE_SUMMARIES = {
-    "random": "Anything that is allowed, or random characters.",
-    "oracle": "What the world itself demonstrates.",
-    "embedded": "The policy that comes with the package, untrained.",
-    "best": "What the game itself knows to be best.",
-}
+__all__ = [
+    "BoardFolder",
+    "check_track",
+    "find_season",
+    "page_path",
+    "ratings_path",
+    "ratings_text",
+]
 
 
 def find_season(board: Path, season_id: str | None = None) -> Season:
@@ -54,7 +56,9 @@ def find_season(board: Path, season_id: str | None = None) -> Season:
         (board / "seasons").mkdir(parents=True, exist_ok=True)
         for path in sorted(SHIPPED.glob("*.toml")):
             shutil.copyfile(path, season_path(board, path.stem))
-        write_text(board / ".gitignore", "cache.sqlite\nseasons/*.secret\n")
+        write_text(
+            board / ".gitignore", ".lock\ncache.sqlite\nseasons/*.secret\nsubmissions/.new-*\n"
+        )
     known = seasons_of(board)
     if season_id is None:
         seasons = [read_season(season_path(board, each)) for each in known]
@@ -74,15 +78,36 @@ class BoardFolder:
 
     def __init__(self, root: Path, season: Season) -> None:
         self.root, self.season = root, season
+        root.mkdir(parents=True, exist_ok=True)
+        self._lock = (root / ".lock").open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise LmgymError(
+                f"another command is at work in {root}; wait until it is done"
+            ) from None
         self.results = Results(root, season.id)
-        if self.results.head.n_rows == 0:
-            self._append([SeasonRow(season.id, tracks_digest(season))])
+        self._begin()
 
     def __enter__(self) -> BoardFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.results.close()
+        self._lock.close()
+
+    def _begin(self) -> None:
+        """Write the row of the season, or compare it with the season's file."""
+        digest, first = tracks_digest(self.season), self.results.season_row()
+        if first is None:
+            self._append([SeasonRow(self.season.id, digest)])
+        elif first.tracks != digest:
+            self.__exit__()
+            raise LmgymError(
+                f"{season_path(self.root, self.season.id)} is not what its results began with; a"
+                " season must not be changed once it has results, so begin another one"
+            )
 
     @property
     def submissions(self) -> Path:
@@ -105,17 +130,54 @@ class BoardFolder:
                     " manifest.toml"
                 )
             return known
+        self._check_time()
+        self.check_tracks(submission)
         row = EntryRow(
             entry=manifest.entry,
             source=manifest.kind,
             at=_today(),
             manifest=json.loads(json.dumps(asdict(manifest))),
             files=files,
-            flags=tuple(self.copy_flags(submission)),
+            flags=(*self.copy_flags(submission), *self._author_flags(submission)),
             curve=submission.curve,
         )
         self._append([row])
         return row
+
+    def check_tracks(self, submission: Submission) -> None:
+        """Raise where an entry cannot play its tracks, whatever its weights are."""
+        manifest = submission.manifest
+        is_game_policy = manifest.weights is not None and manifest.weights.arch == GAME_POLICY
+        known = {track.id: track for track in self.season.tracks}
+        for name in manifest.tracks:
+            if is_game_policy and isinstance(known.get(name), SingleTrack):
+                raise LmgymError(
+                    f"{manifest.entry}: a policy of games cannot write, as track {name} needs; take"
+                    " the track out"
+                )
+
+    def _check_time(self) -> None:
+        """Raise where a season takes no entries any more: it is closed, or its seeds are known."""
+        season = self.season
+        if season.closes is not None and _today() > season.closes.isoformat():
+            raise LmgymError(f"season {season.id} has closed on {season.closes}; take another one")
+        if season.secret and self.results.has_phase("open"):
+            raise LmgymError(
+                f"the seeds of season {season.id} are revealed, so it takes no new entries; take"
+                " another one"
+            )
+
+    def _author_flags(self, submission: Submission) -> list[str]:
+        """Whether a name was somebody else's before."""
+        manifest = submission.manifest
+        before = [
+            row
+            for row in self.results.entries().values()
+            if row.manifest["name"] == manifest.name and row.source != "reference"
+        ]
+        if before and not set(before[-1].manifest["authors"]) & set(manifest.authors):
+            return [f"{before[-1].entry} was by others"]
+        return []
 
     def enter_submissions(self) -> dict[str, str]:
         """Enter all folders of submissions that take part in the season.
@@ -127,6 +189,8 @@ class BoardFolder:
         refused: dict[str, str] = {}
         for folder in sorted(path for path in self.submissions.glob("[!.]*") if path.is_dir()):
             try:
+                if folder.is_symlink():
+                    raise LmgymError(f"{folder} is a link; put the folder itself there")
                 submission = check_submission(folder, name=folder.name)
                 if ids.intersection(submission.manifest.tracks):
                     self.enter(submission)
@@ -146,27 +210,16 @@ class BoardFolder:
     def enter_references(self) -> None:
         """Enter what the season's tracks compare with."""
         known = self.results.entries()
-        wanted: dict[str, list[str]] = {}
-        for track in self.season.tracks:
-            for name in track.references:
-                wanted.setdefault(check_reference(name, track), []).append(track.id)
-        rows = [
-            EntryRow(
-                entry=f"{_reference_name(name)}@1",
-                source="reference",
-                at=str(self.season.opens),
-                manifest=_reference_manifest(name, tracks),
-            )
-            for name, tracks in wanted.items()
-            if f"{_reference_name(name)}@1" not in known
-        ]
-        self._append(rows)
+        self._append([row for row in reference_rows(self.season) if row.entry not in known])
 
-    def jobs(self, tracks: Iterable[str] | None = None) -> tuple[list[Job], dict[str, str]]:
+    def jobs(
+        self, tracks: Iterable[str] | None = None, *, has_endpoints: bool = True
+    ) -> tuple[list[Job], dict[str, str]]:
         """What is still to be played.
 
         Args:
             tracks: in which; by default in all.
+            has_endpoints: whether servers may be asked.
 
         Returns:
             The jobs, and why some tracks cannot be played here, by id.
@@ -175,6 +228,8 @@ class BoardFolder:
         jobs = [
             j for j in missing(self.season, self.results) if chosen is None or j.track.id in chosen
         ]
+        if not has_endpoints:
+            jobs = [job for job in jobs if not any(e.source == "endpoint" for e in job.members)]
         lacking = {}
         for track in {job.track.id: job.track for job in jobs}.values():
             try:
@@ -198,25 +253,31 @@ class BoardFolder:
     def write(self) -> dict[str, Any]:
         """Make the tables and the page; returns the board."""
         board = make_board(self.season, self.results)
-        self.ratings_file.parent.mkdir(exist_ok=True)
-        write_text(self.ratings_file, ratings_text(board))
+        path = ratings_path(self.root, self.season)
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, ratings_text(board))
         write_page(board, self.page)
         return board
 
     @property
-    def ratings_file(self) -> Path:
-        """Where the tables are written."""
-        return self.root / "ratings" / f"{self.season.id}.json"
-
-    @property
     def page(self) -> Path:
         """Where the page is written."""
-        is_last = find_season(self.root).id == self.season.id
-        return self.root / ("index.html" if is_last else f"{self.season.id}.html")
+        return page_path(self.root, self.season)
 
     def _append(self, rows: Sequence[ResultRow]) -> None:
         if rows:
             self.results.append(rows)
+
+
+def ratings_path(root: Path, season: Season) -> Path:
+    """Where the tables of a season are written."""
+    return root / "ratings" / f"{season.id}.json"
+
+
+def page_path(root: Path, season: Season) -> Path:
+    """Where the page of a season is written."""
+    is_last = find_season(root).id == season.id
+    return root / ("index.html" if is_last else f"{season.id}.html")
 
 
 def ratings_text(board: Mapping[str, Any]) -> str:
@@ -232,25 +293,6 @@ def check_track(track: Track) -> None:
         find_game(track.env, track.args)
     else:
         SingleWorld(track)
-
-
-def _reference_name(name: str) -> str:
-    """As an entry's: `mcts:50` is mcts-50."""
-    return name.replace(":", "-")
-
-
-def _reference_manifest(name: str, tracks: Sequence[str]) -> dict[str, Any]:
-    return {
-        "name": _reference_name(name),
-        "version": 1,
-        "authors": ["lmgym"],
-        "license": "MIT",
-        "contact": "",
-        "summary": _REFERENCE_SUMMARIES.get(name, f"The player {name} of this package."),
-        "kind": "reference",
-        "tracks": list(tracks),
-        "player": name,
-    }
 
 
 def _today() -> str:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lmgym.games.players import PlayerFailure
 
 if TYPE_CHECKING:
     from lmgym.episode import Episode
 
-__all__ = ["KEY_VARIABLE", "EndpointSpeaker"]
+__all__ = ["HOST_VARIABLE", "KEY_VARIABLE", "EndpointSpeaker"]
 
-KEY_VARIABLE = "LMGYM_ENDPOINT_KEY"
-"""The environment variable that holds the server's key; it is never written anywhere."""
+KEY_VARIABLE, HOST_VARIABLE = "LMGYM_ENDPOINT_KEY", "LMGYM_ENDPOINT_HOST"
+"""Environment variables that hold a key, and the only host that it is sent to."""
 
 _MOST_ANSWER = 2**20
 _TRIES = 3
+_MOST_FAILURES = 10
 
 
 class EndpointSpeaker:
@@ -41,6 +44,8 @@ class EndpointSpeaker:
         self._body = {"model": model, "temperature": temperature}
         self._seconds, self._pause = seconds, pause
         self._seed = 0
+        self._n_failures = 0
+        self._opener = urllib.request.build_opener(_NoRedirects())
 
     def begin(self, number: int, seed: int) -> None:
         """A new episode starts."""
@@ -57,8 +62,17 @@ class EndpointSpeaker:
         """The reply to a conversation.
 
         Raises:
-            PlayerFailure: where the server gave none.
+            PlayerFailure: where the server gave none, or has given none too often.
         """
+        if self._n_failures > _MOST_FAILURES:
+            raise PlayerFailure("crash", f"it failed {self._n_failures} times, so it is left out")
+        try:
+            return self._answer(messages)
+        except PlayerFailure:
+            self._n_failures += 1
+            raise
+
+    def _answer(self, messages: list[dict[str, str]]) -> str:
         reason = ""
         body = json.dumps({**self._body, "seed": self._seed, "messages": messages}).encode()
         for attempt in range(_TRIES):
@@ -70,7 +84,7 @@ class EndpointSpeaker:
                     raise PlayerFailure("protocol", reason) from None
             except TimeoutError:
                 raise PlayerFailure("time", f"no answer in {self._seconds:g} seconds") from None
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 reason = f"the server cannot be reached: {error}"
             if attempt + 1 < _TRIES:
                 time.sleep(self._pause * 2**attempt)
@@ -78,12 +92,22 @@ class EndpointSpeaker:
 
     def _post(self, body: bytes) -> bytes:
         headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(KEY_VARIABLE):
+        key, host = (os.environ.get(name) for name in (KEY_VARIABLE, HOST_VARIABLE))
+        if key and host and urlsplit(self._url).hostname == host:
             headers["Authorization"] = f"Bearer {key}"
         request = urllib.request.Request(self._url, body, headers)
-        with urllib.request.urlopen(request, timeout=self._seconds) as answer:
+        with self._opener.open(request, timeout=self._seconds) as answer:
             found: bytes = answer.read(_MOST_ANSWER + 1)
         return found
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows nobody to another server."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
+        """None, so that the answer is an error."""
 
 
 def _text(answer: bytes) -> str:

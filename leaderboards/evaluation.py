@@ -47,6 +47,11 @@ class SeedJob(NamedTuple):
     k: int
 
     @property
+    def members(self) -> tuple[EntryRow, ...]:
+        """Who plays."""
+        return (self.entry,)
+
+    @property
     def told(self) -> str:
         """For people."""
         return f"{self.entry.entry} in {self.track.id}, seed {self.k + 1} of {self.track.seeds}"
@@ -58,6 +63,11 @@ class PairJob(NamedTuple):
     track: MatchTrack
     a: EntryRow
     b: EntryRow
+
+    @property
+    def members(self) -> tuple[EntryRow, ...]:
+        """Who plays."""
+        return (self.a, self.b)
 
     @property
     def told(self) -> str:
@@ -168,6 +178,11 @@ class Worker:
         """The row that comes of a job, with the seeds of a phase, by default of the present one."""
         phase = phase or self._season.phase
         return self._seed(job, phase) if isinstance(job, SeedJob) else self._pair(job, phase)
+
+    def player(self, entry: EntryRow, track: MatchTrack) -> Player:
+        """An entry as a player."""
+        found: Player = self._agent(player, entry, track)
+        return found
 
     def _seed(self, job: SeedJob, phase: Phase) -> EpisodesRow:
         track = job.track

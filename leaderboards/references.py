@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmgym.errors import LmgymError, unknown
 
-from .season import MatchTrack, SingleTrack, Track
+from .results.rows import EntryRow
+from .season import MatchTrack, Season, SingleTrack, Track
 from .single_play import Contestant, PolicyContestant, SpeakerContestant
 
 if TYPE_CHECKING:
     from lmgym.episode import Episode
 
-__all__ = ["check_reference", "reference_contestant"]
+__all__ = ["check_reference", "reference_contestant", "reference_rows"]
 
 _SINGLE = ("random", "oracle", "embedded")
 _CHARACTERS = string.ascii_lowercase + string.digits + " "
 
 
+_SUMMARIES = {
+    "random": "Anything that is allowed, or random characters.",
+    "oracle": "What the world itself demonstrates.",
+    "embedded": "The policy that comes with the package, untrained.",
+    "best": "What the game itself knows to be best.",
+}
+
+
+def reference_rows(season: Season) -> list[EntryRow]:
+    """The entries that a season compares with."""
+    wanted: dict[str, list[str]] = {}
+    for track in season.tracks:
+        for name in track.references:
+            wanted.setdefault(check_reference(name, track), []).append(track.id)
+    return [
+        EntryRow(
+            entry=f"{_reference_name(name)}@1",
+            source="reference",
+            at=str(season.opens),
+            manifest=_reference_manifest(name, tracks),
+        )
+        for name, tracks in wanted.items()
+    ]
+
+
 def check_reference(name: str, track: Track) -> str:
     """The name, if it is that of a reference of such a track."""
+    if name.startswith(("policy:", "model:")):
+        raise LmgymError(f"reference {name!r:.60} names files; only what the package has is one")
     if isinstance(track, MatchTrack):
         from lmgym.games.players import find_player
         from lmgym.games.worlds import find_game
@@ -85,3 +114,22 @@ class OracleSpeaker:
 
     def end(self, score: float) -> None:
         """The episode is over."""
+
+
+def _reference_name(name: str) -> str:
+    """As an entry's: `mcts:50` is mcts-50."""
+    return name.replace(":", "-")
+
+
+def _reference_manifest(name: str, tracks: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": _reference_name(name),
+        "version": 1,
+        "authors": ["lmgym"],
+        "license": "MIT",
+        "contact": "",
+        "summary": _SUMMARIES.get(name, f"The player {name} of this package."),
+        "kind": "reference",
+        "tracks": list(tracks),
+        "player": name,
+    }

@@ -145,6 +145,11 @@ def _track(table: Any) -> Track:
     row.check_empty()
     track = cls(**given)
     check_id("track", track.id)
+    if ":" in track.env:
+        raise LmgymError(
+            f"'env' of track {track.id}: {track.env!r:.60} would import a module; only"
+            " registered worlds are allowed, as lmgym/Math-v0"
+        )
     for name, least in (("problems", 1), ("seeds", 1), ("most_bytes", 1), ("games", 2)):
         if getattr(track, name, least) < least:
             raise LmgymError(f"{name!r} of track {track.id}: at least {least} is needed")

@@ -58,8 +58,8 @@ class SingleWorld:
     Example:
         >>> world = SingleWorld(SingleTrack("sums", "Sums", "lmgym/Math-v0", problems=2))
         >>> [course.messages[0].content for course in world.starts(seed=0)]
-        ['91+91=', '88+69=']
-        >>> [e.score for e in world.scored(0, [Written(("182",)), Written(("no",))])]
+        ['47+28=', '45+37=']
+        >>> [e.score for e in world.scored(0, [Written(("75",)), Written(("no",))])]
         [1.0, 0.0]
     """
 

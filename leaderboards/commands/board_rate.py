@@ -29,6 +29,8 @@ class RateArgs:
     """Only these; by default all."""
     play: bool = True
     """Whether what is missing is played; else only what has been played is rated."""
+    endpoints: bool = False
+    """Ask the servers that entries name, too."""
     trusted: bool = False
     """Run processes also where no sandbox can be had."""
 
@@ -45,7 +47,9 @@ def rate(argv: Sequence[str]) -> int:
     with BoardFolder(root, season) as folder:
         refused = folder.enter_submissions()
         folder.enter_references()
-        is_played = not args.play or play_jobs(folder, tracks, trusted=args.trusted)
+        is_played = not args.play or play_jobs(
+            folder, tracks, trusted=args.trusted, has_endpoints=args.endpoints
+        )
         board, page = folder.write(), folder.page
     console = Console(highlight=False)
     print_tracks(board, console, tracks)

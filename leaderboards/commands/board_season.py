@@ -56,13 +56,17 @@ def open_season(argv: Sequence[str]) -> int:
     for file in (path, kept):
         if file.exists():
             raise LmgymError(f"{file} is there already; choose another name")
+    opens = datetime.now(UTC).date()
+    closes = None if args.closes is None else _day(args.closes)
+    if closes is not None and closes < opens:
+        raise LmgymError(f"--closes {args.closes} is past; give a day from {opens} on")
     secret = secrets.token_hex(32)
     season = replace(
         like,
         id=name,
         title=args.title or name,
-        opens=datetime.now(UTC).date(),
-        closes=None if args.closes is None else _day(args.closes),
+        opens=opens,
+        closes=closes,
         commitment=commitment_to(secret),
         secret="",
     )

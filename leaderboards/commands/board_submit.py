@@ -87,6 +87,7 @@ def check(argv: Sequence[str]) -> int:
         season = find_season(root, args.season)
         submission = _packed(args, source, season, Path(place))
         with BoardFolder(root, season) as folder:
+            folder.check_tracks(submission)
             flags = folder.copy_flags(submission)
     manifest = submission.manifest
     table = Table(box=None, show_header=False)
@@ -113,6 +114,8 @@ def _source(argv: Sequence[str], command: str) -> tuple[str, list[str]]:
             f"name a folder: lmgym board {command} DIR, where DIR is a submission with a"
             " manifest.toml or a run that lmgym train has left"
         )
+    if names and not Path(names[0]).is_dir():
+        raise LmgymError(f"{names[0]!r} is no folder; give a submission's, or a run's")
     return names[0] if names else "", options
 
 
@@ -123,7 +126,7 @@ def _packed(args: CheckArgs, source: str, season: Season, into: Path) -> Submiss
     words = {"name": args.name, "license_name": args.license, "summary": args.summary}
     if has_manifest and args.tracks:
         tracks = args.tracks  # is refused in words of its own
-    return pack(
+    made = pack(
         source,
         into,
         tracks=tracks,
@@ -131,6 +134,12 @@ def _packed(args: CheckArgs, source: str, season: Season, into: Path) -> Submiss
         authors=args.authors or None,
         **words,
     )
+    is_in_place = Path(source).resolve().parent == (Path(args.board) / "submissions").resolve()
+    if is_in_place and Path(source).resolve().name != made.manifest.name:
+        raise LmgymError(
+            f"{source} holds {made.manifest.name!r}; name the folder as its entry is named"
+        )
+    return made
 
 
 def _suited(run: Path, season: Season) -> Sequence[str]:

@@ -23,14 +23,18 @@ _VALUES = {"success": "success", "gold_reward": "gold reward"}
 
 
 def play_jobs(
-    folder: BoardFolder, tracks: Collection[str] | None, *, trusted: bool = False
+    folder: BoardFolder,
+    tracks: Collection[str] | None,
+    *,
+    trusted: bool = False,
+    has_endpoints: bool = True,
 ) -> bool:
     """Play what is missing, while the standard error shows how far it is.
 
     Returns:
         Whether all entries could play; what kept some from it is printed.
     """
-    jobs, lacking = folder.jobs(tracks)
+    jobs, lacking = folder.jobs(tracks, has_endpoints=has_endpoints)
     console = Console(stderr=True, highlight=False)
     for track, reason in lacking.items():
         console.print(Text(f"track {track} is left out: {reason}"), soft_wrap=True)

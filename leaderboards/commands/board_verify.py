@@ -13,8 +13,9 @@ from lmgym.commands.arguments import parse_options, split_names
 from lmgym.errors import LmgymError
 
 from ..board import make_board
-from ..board_folder import BoardFolder, find_season, ratings_text
+from ..board_folder import find_season, page_path, ratings_path, ratings_text
 from ..page.page import render_page
+from ..results.store import Results
 from ..season import Season
 from ..verification import Verification, verify_season
 
@@ -44,6 +45,8 @@ def verify(argv: Sequence[str]) -> int:
     if not 0 <= args.sample <= 1:
         raise LmgymError(f"--sample {args.sample} is no share; give a number from 0 to 1")
     root = Path(args.board)
+    if not any((root / "results").glob("*.jsonl")):
+        raise LmgymError(f"{root} is no board with results; name one, as --board DIR")
     season = find_season(root, args.season)
     console = Console(highlight=False)
     with Console(stderr=True).status("playing results again") as status:
@@ -61,14 +64,14 @@ def verify(argv: Sequence[str]) -> int:
 
 def _made_problems(root: Path, season: Season) -> list[str]:
     """Whether the tables and the page are those of the results."""
-    with BoardFolder(root, season) as folder:
-        board = make_board(season, folder.results)
-        told = ((folder.ratings_file, ratings_text), (folder.page, render_page))
-        return [
-            f"{file} is not what the results give; lmgym board build makes it anew"
-            for file, make in told
-            if file.exists() and file.read_text(encoding="utf-8") != make(board)
-        ]
+    with Results(root, season.id, trusts_index=False) as results:
+        board = make_board(season, results)
+    made = ((ratings_path(root, season), ratings_text), (page_path(root, season), render_page))
+    return [
+        f"{file} is not what the results give; lmgym board build makes it anew"
+        for file, make in made
+        if file.exists() and file.read_bytes() != make(board).encode()
+    ]
 
 
 def _print(found: Verification, console: Console) -> None:
@@ -88,5 +91,8 @@ def _print(found: Verification, console: Console) -> None:
             soft_wrap=True,
         )
     console.print(f"head {found.head.hash[:16]} after {found.head.n_rows:,} rows")
-    verdict = f"{len(found.findings)} findings" if found.findings else "all is as it should be"
+    for notice in found.notices:
+        console.print(Text(notice, style="yellow"), soft_wrap=True)
+    n = len(found.findings)
+    verdict = f"{n} finding{'s' * (n > 1)}" if n else "all is as it should be"
     console.print(Text(verdict, style="red" if found.findings else "green"))

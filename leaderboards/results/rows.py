@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, get_args
 
@@ -29,6 +30,7 @@ SOURCES = ("weights", "process", "endpoint", "reference")
 """What an entry is: the kinds of manifests, and what comes with this package."""
 
 _MOST_TEXT = 1000
+_ENTRY = re.compile(r"[a-z0-9][a-z0-9-]{0,59}@[0-9]{1,7}")
 _MOST_EPISODES = 100_000
 
 
@@ -159,15 +161,6 @@ def result_row(row: ChainRow) -> ResultRow:
     return found
 
 
-def result_rows(rows: Iterator[ChainRow]) -> Iterator[tuple[ChainRow, ResultRow]]:
-    """Rows of a chain and what they say."""
-    for row in rows:
-        try:
-            yield row, result_row(row)
-        except LmgymError as error:
-            raise LmgymError(f"line {row.number + 1}: {error}") from None
-
-
 def _season(row: Row) -> SeasonRow:
     return SeasonRow(row.text("season", _MOST_TEXT), row.text("tracks", 64))
 
@@ -176,25 +169,44 @@ def _entry(row: Row) -> EntryRow:
     source = row.text("source", _MOST_TEXT)
     if source not in SOURCES:
         raise LmgymError(f"'source': it is {source!r:.40}; known are {', '.join(SOURCES)}")
+    entry = row.text("entry", _MOST_TEXT)
+    if not _ENTRY.fullmatch(entry):
+        raise LmgymError(f"'entry': it is {entry!r:.80}; it has the form name@1")
     return EntryRow(
-        entry=row.text("entry", _MOST_TEXT),
+        entry=entry,
         source=source,
         at=row.text("at", 10),
-        manifest=row.mapping("manifest"),
+        manifest=row.take("manifest", _manifest),
         files={name: check_text(value, 64) for name, value in row.mapping("files").items()},
         flags=row.each("flags", lambda value: check_text(value, _MOST_TEXT)),
         curve=row.take("curve", lambda value: value if isinstance(value, dict) else None),
     )
 
 
+def _manifest(value: Any) -> dict[str, Any]:
+    """A manifest with all that tables show of it."""
+    if not isinstance(value, dict):
+        raise LmgymError("it is no object")
+    row = Row(value, "the manifest")
+    for name in ("name", "license", "summary", "kind"):
+        row.text(name, _MOST_TEXT)
+    row.whole("version", 10**7)
+    for name in ("authors", "tracks"):
+        row.each(name, lambda text: check_text(text, _MOST_TEXT))
+    return value
+
+
 def _episodes(row: Row) -> EpisodesRow:
+    episodes = row.each("episodes", _episode)
+    if not episodes:
+        raise LmgymError("'episodes': there are none")
     return EpisodesRow(
         entry=row.text("entry", _MOST_TEXT),
         track=row.text("track", _MOST_TEXT),
         phase=row.take("phase", _phase),
         k=row.whole("k", 10**6),
         seed=row.whole("seed", N_SEEDS),
-        episodes=row.each("episodes", _episode),
+        episodes=episodes,
     )
 
 
@@ -217,6 +229,9 @@ def _episode(value: Any) -> Episode:
 
 
 def _matches(row: Row) -> MatchesRow:
+    records = row.each("records", MatchRecord.from_object)
+    if not records:
+        raise LmgymError("'records': there are none")
     names = row.each("entries", lambda value: check_text(value, _MOST_TEXT))
     if len(names) != 2:
         raise LmgymError(f"'entries': there are {len(names)}; a match is between two")
@@ -225,7 +240,7 @@ def _matches(row: Row) -> MatchesRow:
         track=row.text("track", _MOST_TEXT),
         phase=row.take("phase", _phase),
         seed=row.whole("seed", N_SEEDS),
-        records=row.each("records", MatchRecord.from_object),
+        records=records,
     )
 
 

@@ -82,16 +82,16 @@ class Results:
     Args:
         board: the folder.
         season: the season's id.
+        trusts_index: use the board's index; else one is made anew from the rows, in memory.
 
     Raises:
         LmgymError: where a row is not as it was written.
     """
 
-    def __init__(self, board: Path, season: str) -> None:
+    def __init__(self, board: Path, season: str, *, trusts_index: bool = True) -> None:
         self.path = board / "results" / f"{season}.jsonl"
         self.season = season
-        board.mkdir(parents=True, exist_ok=True)
-        self._index = _open_index(board / "cache.sqlite")
+        self._index = _open_index(board / "cache.sqlite") if trusts_index else _new_index()
         self.refresh()
 
     def __enter__(self) -> Results:
@@ -139,6 +139,21 @@ class Results:
         ).fetchall()
         rows = [self.row(offset) for (offset,) in found]
         return {row.entry: row for row in rows if isinstance(row, EntryRow)}
+
+    def season_row(self) -> SeasonRow | None:
+        """The first row; None where there is none."""
+        found = self.row(0) if self.head.n_rows else None
+        return found if isinstance(found, SeasonRow) else None
+
+    def has_phase(self, phase: Phase) -> bool:
+        """Whether anything was played in a phase."""
+        return any(
+            self._index.execute(
+                f"SELECT 1 FROM {table} WHERE season = ? AND phase = ? LIMIT 1",
+                (self.season, phase),
+            ).fetchone()
+            for table in ("cell", "pair")
+        )
 
     def cells(self, track: str, phase: Phase) -> list[Cell]:
         """What was played in a single-player track."""
@@ -230,8 +245,17 @@ def _game(record: MatchRecord) -> list[object]:
     return [first, record.returns[first], record.returns[1 - first], failed, cause]
 
 
+def _new_index() -> sqlite3.Connection:
+    index = sqlite3.connect(":memory:")
+    index.executescript(_TABLES)
+    return index
+
+
 def _open_index(path: Path) -> sqlite3.Connection:
     """The index; an old or broken one is made anew."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise LmgymError(f"{path} is a folder; take it away, it is made anew as a file")
     for _ in range(2):
         index = sqlite3.connect(path)
         try:

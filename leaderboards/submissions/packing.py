@@ -58,7 +58,7 @@ def pack(
     if has_manifest and (tracks is not None or any(v is not None for v in draft.values())):
         raise LmgymError(
             f"{folder / MANIFEST_FILE} says what is submitted; change it there, and give neither"
-            f" tracks nor {', '.join(draft) or 'a name'} besides"
+            " tracks nor a name, authors, a license or a summary besides"
         )
     board.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=board, prefix=".new-") as parent:

@@ -22,7 +22,7 @@ from lmgym.games.run import GameRun, Turn
 from lmgym.games.worlds import GameWorld, as_game_world
 from lmgym.training.records import plain_value
 
-__all__ = ["Fixture", "fixtures", "play_match", "play_matches", "player_name"]
+__all__ = ["Fixture", "fixtures", "play_match", "play_matches", "player_name", "player_rng"]
 
 AnyGame: TypeAlias = GameWorld | Game[Any] | str
 
@@ -178,6 +178,11 @@ def play_matches(
     return records
 
 
+def player_rng(seed: int, deal: int, seat: int) -> np.random.Generator:
+    """What the player of a seat draws from in a match."""
+    return np.random.default_rng((seed, deal, seat))
+
+
 def player_name(player: str | Player) -> str:
     """What a player is called: its name here, its `name`, or its type."""
     if isinstance(player, str):
@@ -201,7 +206,7 @@ class _Match:
         self.forfeit: Forfeit | None = None
         self._players = players
         self._raise_errors = raise_errors
-        self._rngs = [np.random.default_rng((seed, deal, seat)) for seat in range(len(players))]
+        self._rngs = [player_rng(seed, deal, seat) for seat in range(len(players))]
         self._lengths: list[int] = []
 
     def play(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lmgym.games.matches import play_match
 from lmgym.leaderboards.board_folder import BoardFolder
 from lmgym.leaderboards.season_files import write_season
 from lmgym.leaderboards.verification import Verification, verify_season
@@ -42,7 +43,7 @@ def test_honest_results_replay_and_repeat(board: Path) -> None:
     found = checked(board, sample=1.0)
     assert found.findings == []
     assert (found.n_episodes, found.n_matches) == (2 * 3 * 4, 4)
-    assert (found.n_repeated, found.n_same, found.n_again) == (7, 28, 28)
+    assert (found.n_repeated, found.n_same, found.n_again) == (8, 32, 32)
 
 
 def first_of(rows: Rows, kind: str, entry: str = "") -> dict[str, Any]:
@@ -80,8 +81,8 @@ def test_better_answers_under_a_name_are_found_by_evaluating_anew(board: Path) -
     forge(results(board), change)
     assert checked(board).findings == []
     found = checked(board, sample=1.0)
-    assert len(found.findings) == 3
-    assert "random@1 evaluated anew writes the same in 0 of 4 episodes" in found.findings[0]
+    assert len(found.findings) == 4  # each seed, and the mean
+    assert "random@1 evaluated anew does the same in 0 of 4 episodes" in found.findings[0]
 
 
 def test_easier_problems_are_found(board: Path) -> None:
@@ -210,3 +211,73 @@ def test_the_final_phase_is_played_with_seeds_of_its_own(board: Path) -> None:
     assert [row["entry"] for row in rows] == ["oracle@1", "random@1"]
     found = verify_season(board, final, sample=0.5, rng=random.Random(0))
     assert (found.findings, found.n_episodes, found.n_matches) == ([], 48, 8)
+
+
+def few_better_answers(rows: Rows) -> None:
+    oracle = episodes_of(rows, "oracle@1")
+    for row, right in zip(episodes_of(rows, "random@1"), oracle, strict=True):
+        row["episodes"][0] = right["episodes"][0]
+
+
+def an_invented_failure(rows: Rows) -> None:
+    episodes_of(rows, "random@1")[0]["episodes"][0]["failure"] = {"cause": "time", "reason": "x"}
+
+
+def an_oracle_of_ones_own(rows: Rows) -> None:
+    row = first_of(rows, "entry", "oracle@1")
+    manifest = {**row["manifest"], "name": "mallory"}
+    rows.insert(3, {**row, "entry": "mallory@1", "manifest": manifest})
+
+
+def a_flag_on_a_reference(rows: Rows) -> None:
+    first_of(rows, "entry", "oracle@1")["flags"] = ["copy of random@1"]
+
+
+def lost_on_purpose(rows: Rows) -> None:
+    """Games in which the best player plays what the other one wants it to."""
+    records = [
+        play_match("lmgym/Nim-v0", ["random", "random"], r["deal"], r["seed"], sides=r["sides"])
+        for r in first_of(rows, "matches")["records"]
+    ]
+    for record, told in zip(records, first_of(rows, "matches")["records"], strict=True):
+        told |= {**record.as_object(), "players": told["players"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (few_better_answers, "random@1 evaluated anew"),
+        (an_invented_failure, "'episodes[0].failure'"),
+        (an_oracle_of_ones_own, "mallory@1 is no reference of season small"),
+        (a_flag_on_a_reference, "oracle@1 is no reference of season small"),
+        (lost_on_purpose, "best@1 evaluated anew does the same in"),
+    ],
+)
+def test_what_only_looks_right_is_found(
+    board: Path, change: Callable[[Rows], None], told: str
+) -> None:
+    forge(results(board), change)
+    assert told in "\n".join(checked(board, sample=1.0).findings)
+
+
+def test_rows_that_are_missing_are_told(board: Path) -> None:
+    def change(rows: Rows) -> None:
+        rows.remove(episodes_of(rows, "random@1")[1])
+
+    forge(results(board), change)
+    (notice,) = checked(board).notices
+    assert "1 rows of the season are missing, in sums" in notice
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"manifest": {}},
+        {"entry": "/tmp/x@1"},
+        {"entry": "nameless"},
+        {"manifest": {"name": "a", "authors": 3}},
+    ],
+)
+def test_rows_that_are_no_entries_are_findings(board: Path, spoil: dict[str, Any]) -> None:
+    forge(results(board), lambda rows: rows[1].update(spoil))
+    assert checked(board).findings

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lmgym.cli import main
 from lmgym.games.networks import MLPPolicy
+from lmgym.leaderboards.board_folder import BoardFolder
 from lmgym.leaderboards.season_files import write_season
 from lmgym.policies.loading import load_policy
 
@@ -132,6 +135,62 @@ def test_changed_tables_and_pages_are_found(
     assert run("verify", "--board", board, "--sample", 0) == 0
 
 
+def test_a_poisoned_index_does_not_deceive_the_check(
+    board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = sqlite3.connect(board / "cache.sqlite")
+    with index:
+        index.execute("UPDATE cell SET scores = replace(scores, '0.0', '1.0')")
+    index.close()
+    assert run("build", "--board", board) == 0
+    assert run("verify", "--board", board, "--sample", 0) == 1
+    assert "is not what the results give" in capsys.readouterr().out
+
+
+def test_a_board_that_is_not_there_is_not_right(tmp_path: Path) -> None:
+    assert run("verify", "--board", tmp_path / "typo") == 2
+    assert not (tmp_path / "typo").exists()
+
+
+def test_two_commands_do_not_work_on_a_board_at_once(
+    board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with BoardFolder(board, SEASON):
+        assert run("rate", "--board", board) == 2
+    assert "another command is at work" in capsys.readouterr().err
+    assert run("rate", "--board", board) == 0
+
+
+def test_a_season_whose_seeds_are_known_takes_no_new_entries(
+    board: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_season(board, SEASON.revealed("hush"))
+    words = ("--board", board, "--name", "late", "--tracks", "sums", "--authors", "Ada")
+    assert run("submit", model, *words) == 2
+    assert "takes no new entries" in capsys.readouterr().err
+
+
+def test_a_second_version_takes_the_place_of_the_first(board: Path, model: Path) -> None:
+    words = ("--board", board, "--name", "mine", "--tracks", "sums", "--authors", "Ada")
+    assert run("submit", model, *words) == 0
+    folder = board.parent / "second"
+    shutil.copytree(board / "submissions" / "mine", folder)
+    manifest = folder / "manifest.toml"
+    manifest.write_text(manifest.read_text().replace("version = 1", "version = 2"))
+    assert run("submit", folder, "--board", board) == 0
+    assert "mine@2" in (board / "ratings" / "small.json").read_text()
+    assert run("verify", "--board", board, "--sample", 1) == 0
+
+
+def test_a_changed_season_is_refused_at_once(
+    board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = board / "seasons" / "small.toml"
+    path.write_text(path.read_text().replace("problems = 4", "problems = 5"))
+    assert run("rate", "--board", board) == 2
+    assert "must not be changed" in capsys.readouterr().err
+
+
 def test_rows_cut_off_at_the_end_are_found(board: Path) -> None:
     def cut(rows: list[dict[str, object]]) -> None:
         rows.pop()
@@ -152,6 +211,25 @@ def test_a_changed_submission_is_found(
     assert run("verify", "--board", board, "--sample", 0) == 1
     told = capsys.readouterr().out
     assert f"{weights} is not the file that mine@1 was entered with" in told
+
+
+@pytest.mark.parametrize("field", ["authors", "license", "summary"])
+def test_what_a_row_says_of_an_entry_is_compared_with_its_folder(
+    board: Path, model: Path, field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--board", board, "--name", "mine", "--tracks", "sums", "--authors", "Ada")
+    assert run("submit", model, *words) == 0
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        row = next(row for row in rows if row.get("entry") == "mine@1")
+        row["manifest"][field] = ["Mallory"] if field == "authors" else "Mallory"
+        row["flags"] = ["copy of oracle@1"]
+
+    forge(board / "results" / "small.jsonl", change)
+    assert run("verify", "--board", board, "--sample", 0) == 1
+    told = capsys.readouterr().out
+    assert "'manifest' of mine@1 is not what" in told
+    assert "'flags' of mine@1 say 'copy of oracle@1'" in told
 
 
 def test_a_season_is_opened_and_revealed(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
