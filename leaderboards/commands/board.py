@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmgym.errors import LmgymError, unknown
-from lmgym.registry import load
+from lmgym.commands.subcommands import run_subcommand
 
 __all__ = ["board"]
 
@@ -34,20 +33,10 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
 
 def board(argv: Sequence[str]) -> int:
     """Run one of the commands about leaderboards."""
-    if not argv or argv[0] in ("-h", "--help"):
-        lines = [
-            f"  {f'{name} {words}':<16} {does}" for name, (_, words, does) in _COMMANDS.items()
-        ]
-        print(
-            "usage: lmgym board COMMAND [--board DIR] [--season SEASON]\n\n"
-            "Leaderboards that anyone can submit to and everyone can verify.\n"
-        )
-        print("\n".join([*lines, "\nlmgym board COMMAND --help explains a command's options."]))
-        return 0
-    name, *rest = argv
-    if name.startswith("-"):
-        raise LmgymError(f"unexpected {name!r}; name a command first: {', '.join(_COMMANDS)}")
-    if name not in _COMMANDS:
-        raise unknown("board command", name, _COMMANDS, "lmgym board --help explains them")
-    code: int = load(_COMMANDS[name][0])(rest)
-    return code
+    return run_subcommand(
+        "board",
+        "COMMAND [--board DIR] [--season SEASON]",
+        "Leaderboards that anyone can submit to and everyone can verify.",
+        _COMMANDS,
+        argv,
+    )

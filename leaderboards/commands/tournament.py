@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmgym.errors import LmgymError, unknown
-from lmgym.registry import load
+from lmgym.commands.subcommands import run_subcommand
 
 __all__ = ["tournament"]
 
@@ -26,20 +25,6 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
 
 def tournament(argv: Sequence[str]) -> int:
     """Run one of the commands about tournaments."""
-    if not argv or argv[0] in ("-h", "--help"):
-        lines = [
-            f"  {f'{name} {words}':<32} {does}" for name, (_, words, does) in _COMMANDS.items()
-        ]
-        print("usage: lmgym tournament COMMAND\n\nLet many players meet, and rate them.\n")
-        print(
-            "\n".join([*lines, "\nlmgym tournament COMMAND --help explains a command's options."])
-        )
-        return 0
-    name, *rest = argv
-    if name.startswith("-"):
-        raise LmgymError(f"unexpected {name!r}; name a command first: {', '.join(_COMMANDS)}")
-    if name not in _COMMANDS:
-        hint = "lmgym tournament --help explains them"
-        raise unknown("tournament command", name, _COMMANDS, hint)
-    code: int = load(_COMMANDS[name][0])(rest)
-    return code
+    return run_subcommand(
+        "tournament", "COMMAND", "Let many players meet, and rate them.", _COMMANDS, argv
+    )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmgym.errors import LmgymError, unknown
-from lmgym.registry import load
+from lmgym.commands.subcommands import run_subcommand
 
 __all__ = ["reward"]
 
@@ -36,17 +35,4 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
 
 def reward(argv: Sequence[str]) -> int:
     """Run one of the commands about rewards."""
-    if not argv or argv[0] in ("-h", "--help"):
-        lines = [
-            f"  {f'{name} {words}':<24} {does}" for name, (_, words, does) in _COMMANDS.items()
-        ]
-        print("usage: lmgym reward COMMAND\n\nLearn rewards and test them.\n")
-        print("\n".join([*lines, "\nlmgym reward COMMAND --help explains a command's options."]))
-        return 0
-    name, *rest = argv
-    if name.startswith("-"):
-        raise LmgymError(f"unexpected {name!r}; name a command first: {', '.join(_COMMANDS)}")
-    if name not in _COMMANDS:
-        raise unknown("reward command", name, _COMMANDS, "lmgym reward --help explains them")
-    code: int = load(_COMMANDS[name][0])(rest)
-    return code
+    return run_subcommand("reward", "COMMAND", "Learn rewards and test them.", _COMMANDS, argv)
