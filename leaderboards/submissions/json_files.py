@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 from lmgym.errors import LmgymError
+from lmgym.games.strict_json import strict_decoder
 
 from .files import read_small
 
 __all__ = ["parsed_object", "read_object"]
 
-_MOST_DIGITS = 40
-"""Of a whole number; tokenizers write 10^30 for "no limit"."""
+_DECODER = strict_decoder(most_digits=40)  # tokenizers write 10^30 for "no limit"
 
 
 def read_object(folder: Path, name: str, most: int) -> dict[str, Any]:
@@ -39,13 +38,7 @@ def parsed_object(content: bytes, name: str) -> dict[str, Any]:
         lmgym.errors.LmgymError: config.json: NaN is no number that JSON knows
     """
     try:
-        found = json.loads(
-            content.decode("utf-8"),
-            parse_constant=_refused_constant,
-            parse_int=_parsed_int,
-            parse_float=_parsed_float,
-            object_pairs_hook=_parsed_pairs,
-        )
+        found = _DECODER.decode(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise LmgymError(f"{name}: is no UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -56,28 +49,4 @@ def parsed_object(content: bytes, name: str) -> dict[str, Any]:
         raise LmgymError(f"{name}: {error}") from None
     if not isinstance(found, dict):
         raise LmgymError(f"{name}: holds no object")
-    return found
-
-
-def _refused_constant(name: str) -> Any:
-    raise LmgymError(f"{name} is no number that JSON knows")
-
-
-def _parsed_int(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise LmgymError(f"a number of {len(text)} digits is too large")
-    return int(text)
-
-
-def _parsed_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise LmgymError(f"{text[:20]} is too large a number")
-    return value
-
-
-def _parsed_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise LmgymError("a key stands in an object twice")
     return found

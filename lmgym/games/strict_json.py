@@ -9,7 +9,15 @@ from typing import Any
 
 from lmgym.errors import LmgymError
 
-__all__ = ["Row", "check_number", "check_text", "check_whole", "parse", "told"]
+__all__ = [
+    "Row",
+    "check_number",
+    "check_text",
+    "check_whole",
+    "parse",
+    "strict_decoder",
+    "told",
+]
 
 _MOST_ENTRIES = 100_000
 
@@ -24,14 +32,28 @@ def parse(line: str) -> Any:
         raise LmgymError("it is nested too deeply for a record") from None
 
 
+def strict_decoder(most_digits: int) -> json.JSONDecoder:
+    """A decoder that refuses what JSON does not know, keys that stand twice, and huge numbers.
+
+    Args:
+        most_digits: of a whole number.
+    """
+
+    def parsed_int(text: str) -> int:
+        if len(text) > most_digits:
+            raise LmgymError(f"a number of {len(text)} digits is too large")
+        return int(text)
+
+    return json.JSONDecoder(
+        parse_constant=_refuse_constant,
+        parse_int=parsed_int,
+        parse_float=_parsed_float,
+        object_pairs_hook=_parsed_object,
+    )
+
+
 def _refuse_constant(name: str) -> Any:
     raise LmgymError(f"{name} is no number that JSON knows")
-
-
-def _parsed_int(text: str) -> int:
-    if len(text) > 20:
-        raise LmgymError(f"a number of {len(text)} digits is too large for a record")
-    return int(text)
 
 
 def _parsed_float(text: str) -> float:
@@ -50,12 +72,7 @@ def _parsed_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_DECODER = json.JSONDecoder(
-    parse_constant=_refuse_constant,
-    parse_int=_parsed_int,
-    parse_float=_parsed_float,
-    object_pairs_hook=_parsed_object,
-)
+_DECODER = strict_decoder(most_digits=20)
 
 
 class Row:

@@ -169,7 +169,7 @@ def test_settings_that_are_refused(entry: Entry, changes: dict[str, Any], told: 
         (b"[]", "holds no object"),
         (b'{"a": NaN}', "NaN is no number"),
         (b'{"a": 1e999}', "too large a number"),
-        (b'{"a": 1, "a": 2}', "stands in an object twice"),
+        (b'{"a": 1, "a": 2}', "'a' stands there twice"),
         (b'{"a": %s}' % (b"9" * 5000), "5000 digits"),
     ],
 )

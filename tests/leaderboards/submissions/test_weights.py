@@ -208,7 +208,7 @@ def test_a_header_that_lies_is_refused(
         (struct.pack("<Q", 2) + b"[]", "header: holds no object"),
         (struct.pack("<Q", 4) + b'{"a"', "header: is no JSON"),
         (struct.pack("<Q", 90_000) + b"[" * 90_000, "header: is nested too deeply"),
-        (struct.pack("<Q", 13) + b'{"a":1,"a":1}', "header: a key stands in an object twice"),
+        (struct.pack("<Q", 13) + b'{"a":1,"a":1}', "header: 'a' stands there twice"),
         (b"GGUF" + b"\xff" * 90, "is a GGUF file, not safetensors"),
         (b"\x7fELF" + b"\xff" * 90, "is a program, not safetensors"),
     ],
