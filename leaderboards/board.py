@@ -27,7 +27,7 @@ from .single_table import (
     thresholds_of,
 )
 from .submissions.copies import agreement_of
-from .tournaments.standings import MatchResult, StandingRow, standing
+from .tournaments.standings import StandingRow, standing
 
 __all__ = ["make_board", "ratings_of"]
 
@@ -113,13 +113,7 @@ class _Maker:
             for pair in self._results.pairs(track.id, self._season.phase)
             if pair.a in names and pair.b in names
         ]
-        results = [
-            MatchResult(
-                *_seated((pair.a, pair.b), game.seat, game.returns, game.failed, game.cause)
-            )
-            for pair in pairs
-            for game in pair.games
-        ]
+        results = [game for pair in pairs for game in pair.games]
         table = standing(results, names) if names else None
         offsets = [pair.offset for pair in pairs]
         return {
@@ -229,22 +223,6 @@ class _Maker:
             assert isinstance(row, MatchesRow)
             found.append(_told_game(track, row))
         return found
-
-
-def _seated(
-    names: tuple[str, str],
-    seat: int,
-    returns: tuple[float, float],
-    failed: int | None,
-    cause: str,
-) -> tuple[tuple[str, str], int, str, str]:
-    """A game as the seats see it."""
-    mine, other = returns
-    outcome = (mine > other) - (mine < other)
-    loser = "" if failed is None else names[failed]
-    if seat == 0:
-        return names, outcome, loser, cause
-    return (names[1], names[0]), -outcome, loser, cause
 
 
 def _agree(first: Sequence[Cell], second: Sequence[Cell]) -> bool:

@@ -13,9 +13,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
 
 from lmgym.errors import LmgymError
-from lmgym.games.matches import fixtures, play_match
+from lmgym.games.matches import play_matches
 from lmgym.games.players import Player
-from lmgym.games.records import MatchRecord
 from lmgym.games.worlds import find_game
 
 from .participants import contestant, player
@@ -32,7 +31,6 @@ __all__ = [
     "current_entries",
     "evaluate",
     "missing",
-    "play_pair",
 ]
 
 
@@ -196,7 +194,8 @@ class Worker:
         track, names = job.track, (job.a.entry, job.b.entry)
         seed = self._season.seed(track.id, *names, phase=phase)
         players = (self._agent(player, job.a, track), self._agent(player, job.b, track))
-        records = play_pair(track, names, players, seed)
+        world = find_game(track.env, track.args)
+        records = play_matches(world, *players, track.games, seed, names=names)
         return MatchesRow(names, track.id, phase, seed, tuple(records))
 
     def _agent(self, opener: Any, entry: EntryRow, track: Track) -> Any:
@@ -213,21 +212,3 @@ class Worker:
 
     def _close(self, key: tuple[str, str]) -> None:
         self._open.pop(key)[0].close()
-
-
-def play_pair(
-    track: MatchTrack, names: tuple[str, str], players: tuple[Player, Player], seed: int
-) -> list[MatchRecord]:
-    """The games of two players of a track, each deal in either seating."""
-    world = find_game(track.env, track.args)
-    return [
-        play_match(
-            world,
-            [players[side] for side in fixture.sides],
-            fixture.deal,
-            fixture.seed,
-            names=[names[side] for side in fixture.sides],
-            sides=fixture.sides,
-        )
-        for fixture in fixtures(track.games, seed)
-    ]

@@ -11,15 +11,15 @@ from types import TracebackType
 from typing import NamedTuple
 
 from lmgym.errors import LmgymError
-from lmgym.games.records import MatchRecord
 
 from ..season import Phase
+from ..tournaments.standings import MatchResult, match_result
 from .chain import ChainRow, Head, append, has_head, read_chain
 from .rows import EntryRow, EpisodesRow, ResultRow, SeasonRow, as_fields, result_row
 
-__all__ = ["Cell", "Game", "Results"]
+__all__ = ["Cell", "Pair", "Results"]
 
-_SCHEMA = 1
+_SCHEMA = 2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS head (season TEXT PRIMARY KEY, n INTEGER, hash TEXT, size INTEGER);
 CREATE TABLE IF NOT EXISTS entry (season TEXT, entry TEXT, offset INTEGER,
@@ -51,28 +51,12 @@ class Cell(NamedTuple):
     offset: int
 
 
-class Game(NamedTuple):
-    """What came of a game of two entries, from the first one's side.
-
-    Attributes:
-        seat: of the first.
-        returns: of the first, and of the other.
-        failed: the side that forfeited, 0 or 1; None where nobody did.
-        cause: why.
-    """
-
-    seat: int
-    returns: tuple[float, float]
-    failed: int | None
-    cause: str
-
-
 class Pair(NamedTuple):
     """The games of two entries."""
 
     a: str
     b: str
-    games: list[Game]
+    games: list[MatchResult]
     offset: int
 
 
@@ -176,7 +160,7 @@ class Results:
             (self.season, phase, track),
         )
         return [
-            Pair(a, b, [Game(s, (x, y), f, c) for s, x, y, f, c in json.loads(games)], at)
+            Pair(a, b, [MatchResult(tuple(names), *rest) for names, *rest in json.loads(games)], at)
             for a, b, games, at in found
         ]
 
@@ -221,7 +205,7 @@ class Results:
             told = json.dumps([scores, failed, [_digest(e.texts) for e in row.episodes]])
             values = [row.phase, row.track, row.entry, row.k, told]
         else:
-            games = [_game(record) for record in row.records]
+            games = [match_result(record) for record in row.records]
             table = "pair"
             values = [row.phase, row.track, *row.entries, json.dumps(games)]
         marks = ", ".join("?" * (len(values) + 2))
@@ -235,14 +219,6 @@ class Results:
 
 def _digest(texts: Sequence[str]) -> str:
     return blake2b(json.dumps(texts).encode(), digest_size=8).hexdigest()
-
-
-def _game(record: MatchRecord) -> list[object]:
-    first = record.sides.index(0)
-    forfeit = record.forfeit
-    failed = None if forfeit is None else record.sides[forfeit.seat]
-    cause = "" if forfeit is None else forfeit.cause
-    return [first, record.returns[first], record.returns[1 - first], failed, cause]
 
 
 def _new_index() -> sqlite3.Connection:

@@ -18,7 +18,14 @@ from ..pairwise.elo import elo_ratings
 from ..pairwise.match_counts import MatchCounts
 from ..ratings import RatedPlayer, rate
 
-__all__ = ["MatchResult", "StandingRow", "TournamentStanding", "standing", "standings_of"]
+__all__ = [
+    "MatchResult",
+    "StandingRow",
+    "TournamentStanding",
+    "match_result",
+    "standing",
+    "standings_of",
+]
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ def standings_of(
         >>> [(row.name, row.wins, row.losses, row.rank_low, row.rank_high) for row in standing.rows]
         [('best', 20, 0, 1, 1), ('random', 0, 20, 2, 2)]
     """
-    return standing([_result(record) for record in records], names)
+    return standing([match_result(record) for record in records], names)
 
 
 def standing(
@@ -241,7 +248,7 @@ class _Games:
         return self._counts.win_rates()
 
     def _meta_game(self) -> tuple[list[float | None], list[float | None]]:
-        """Alpha-Rank, and the Nash equilibrium, by place."""
+        """Alpha-rank, and the Nash equilibrium, by place."""
         rates, n = self._rates(), len(self._counts.names)
         if n < 2 or np.isnan(rates).any():
             return [None] * n, [None] * n
@@ -260,7 +267,12 @@ def _unrated(names: Sequence[str]) -> list[RatedPlayer]:
     return [RatedPlayer(name, place, *[None] * 5) for place, name in enumerate(names)]
 
 
-def _result(record: MatchRecord) -> MatchResult:
+def match_result(record: MatchRecord) -> MatchResult:
+    """What came of a match.
+
+    Raises:
+        LmgymError: where it is not one of two players.
+    """
     if len(record.players) != 2:
         raise LmgymError(f"a match of {len(record.players)} players is not one of two")
     first, second = record.players
