@@ -94,6 +94,10 @@ class BoardFolder:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other commands work on the board."""
         self.results.close()
         self._lock.close()
 
@@ -103,7 +107,7 @@ class BoardFolder:
         if first is None:
             self._append([SeasonRow(self.season.id, digest)])
         elif first.tracks != digest:
-            self.__exit__()
+            self.close()
             raise LmgymError(
                 f"{season_path(self.root, self.season.id)} is not what its results began with; a"
                 " season must not be changed once it has results, so begin another one"

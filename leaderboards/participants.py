@@ -130,14 +130,17 @@ class _ProcessSpeaker:
         self._agent = agent
 
     def begin(self, number: int, seed: int) -> None:
+        """A new episode starts."""
         del seed  # evaluation seeds are nothing that an agent needs to know
         self._agent.reset(number, 0, number)
 
     def say(self, course: Episode) -> str:
+        """A message."""
         said = self._agent.act([message.as_dict() for message in course.seen])
         return said if isinstance(said, str) else str(said)
 
     def end(self, score: float) -> None:
+        """The episode is over."""
         self._agent.end(score)
 
 

@@ -21,8 +21,6 @@ __all__ = ["check_reference", "reference_contestant", "reference_rows"]
 
 _SINGLE = ("random", "oracle", "embedded")
 _CHARACTERS = string.ascii_lowercase + string.digits + " "
-
-
 _SUMMARIES = {
     "random": "Anything that is allowed, or random characters.",
     "oracle": "What the world itself demonstrates.",

@@ -108,13 +108,15 @@ class SingleWorld:
     def _scored(self, course: Course, written: Written) -> Episode:
         n_read = _write(course, written.texts)
         (transcript,) = with_gold_rewards(self.task, [course.transcript()])
-        is_correct = course.verdict is Verdict.CORRECT
-        is_graded = self.track.metric == "gold_reward"
         assert course.verdict is not None
+        score: float | None = float(course.verdict is Verdict.CORRECT)
+        if self.track.metric == "gold_reward":
+            score = transcript.gold_reward
+        assert score is not None, "a world that grades has graded no finished episode"
         return Episode(
             task_id=course.opening.task_id,
             texts=written.texts[:n_read],
-            score=float(transcript.gold_reward or 0.0) if is_graded else float(is_correct),
+            score=float(score),
             verdict=str(course.verdict),
             failure=written.failure,
         )

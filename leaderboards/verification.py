@@ -84,13 +84,13 @@ def verify_season(
             anew.
         rng: draws them; by default nobody can foresee which.
         on_progress: is called after each row with the number of rows so far.
+
+    Raises:
+        OSError: where the season has no results.
     """
     checker = _Checker(board, season)
-    path = board / "results" / f"{season.id}.jsonl"
-    if not path.exists():
-        return checker.found
     try:
-        for row in read_chain(path):
+        for row in read_chain(board / "results" / f"{season.id}.jsonl"):
             checker.check(row)
             if on_progress is not None:
                 on_progress(checker.found.n_rows)

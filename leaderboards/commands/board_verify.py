@@ -48,6 +48,8 @@ def verify(argv: Sequence[str]) -> int:
     if not any((root / "results").glob("*.jsonl")):
         raise LmgymError(f"{root} is no board with results; name one, as --board DIR")
     season = find_season(root, args.season)
+    if not (root / "results" / f"{season.id}.jsonl").exists():
+        raise LmgymError(f"season {season.id} of {root} has no results; lmgym board rate plays it")
     console = Console(highlight=False)
     with Console(stderr=True).status("playing results again") as status:
         found = verify_season(

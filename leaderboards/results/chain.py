@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from lmgym.errors import LmgymError
 from lmgym.games.strict_json import parse
 
-__all__ = ["START", "ChainRow", "Head", "append", "has_head", "head_of", "read_chain"]
+__all__ = ["START", "ChainRow", "Head", "append", "has_head", "read_chain"]
 
 START = "0" * 64
 """Stands for the hash of the row before the first."""
@@ -114,14 +114,6 @@ def read_chain(path: Path, after: Head | None = None) -> Iterator[ChainRow]:
                 raise LmgymError(f"line {head.n_rows + 1} of {path}: {error}") from None
             yield row
             head = Head(row.number + 1, row.hash, row.offset + row.size)
-
-
-def head_of(path: Path) -> Head:
-    """Where a file's chain ends, all of it checked."""
-    head = Head()
-    for row in read_chain(path):
-        head = Head(row.number + 1, row.hash, row.offset + row.size)
-    return head
 
 
 def has_head(path: Path, head: Head) -> bool:

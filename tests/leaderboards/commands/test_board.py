@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +276,11 @@ def test_an_entry_that_cannot_play_is_told_and_keeps_no_other_from_it(
     assert "lost@1 in nim" in capsys.readouterr().err
     assert run("rate", "--board", board) == 1
     assert "best@1" in (board / "ratings" / "small.json").read_text()
+
+
+def test_a_season_without_results_is_not_right(
+    board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_season(board, replace(SEASON, id="later"))
+    assert run("verify", "--board", board, "--season", "later") == 2
+    assert "season later" in capsys.readouterr().err
