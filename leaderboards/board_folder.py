@@ -122,33 +122,43 @@ class BoardFolder:
         """Enter a submission that lies in its place; the same one again is no new entry.
 
         Raises:
-            LmgymError: where this name and version were entered with other files.
+            LmgymError: as `check`.
         """
-        manifest = submission.manifest
-        known = self.results.entries().get(manifest.entry)
-        files = dict(submission.hashes)
+        known = self.check(submission)
         if known is not None:
-            if dict(known.files) != files:
-                raise LmgymError(
-                    f"{manifest.entry} was entered with other files; raise the version in its"
-                    " manifest.toml"
-                )
             return known
-        self._check_time()
-        self.check_tracks(submission)
+        manifest = submission.manifest
         row = EntryRow(
             entry=manifest.entry,
             source=manifest.kind,
             at=_today(),
             manifest=json.loads(json.dumps(asdict(manifest))),
-            files=files,
+            files=dict(submission.hashes),
             flags=(*self.copy_flags(submission), *self._author_flags(submission)),
             curve=submission.curve,
         )
         self._append([row])
         return row
 
-    def check_tracks(self, submission: Submission) -> None:
+    def check(self, submission: Submission) -> EntryRow | None:
+        """The row of a submission that was entered before; None for a new one.
+
+        Raises:
+            LmgymError: where it cannot be entered: this name and version were entered with other
+                files, the season takes no entries any more, or it cannot play its tracks.
+        """
+        known = self.results.entries().get(submission.manifest.entry)
+        if known is None:
+            self._check_time()
+            self._check_tracks(submission)
+        elif dict(known.files) != dict(submission.hashes):
+            raise LmgymError(
+                f"{known.entry} was entered with other files; raise the version in its"
+                " manifest.toml"
+            )
+        return known
+
+    def _check_tracks(self, submission: Submission) -> None:
         """Raise where an entry cannot play its tracks, whatever its weights are."""
         manifest = submission.manifest
         is_game_policy = manifest.weights is not None and manifest.weights.arch == GAME_POLICY

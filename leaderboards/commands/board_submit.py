@@ -62,10 +62,12 @@ def submit(argv: Sequence[str]) -> int:
     (args,) = parse_options({"submission": SubmitArgs}, options, "board submit", about)
     root = Path(args.board)
     season = find_season(root, args.season)
-    submission = _packed(args, source, season, root / "submissions")
-    if submission.manifest.kind == "process" and not args.trusted:
-        check_sandbox()
-    with BoardFolder(root, season) as folder:
+    with tempfile.TemporaryDirectory() as place, BoardFolder(root, season) as folder:
+        submission = _packed(args, source, season, Path(place))
+        folder.check(submission)
+        if submission.manifest.kind == "process" and not args.trusted:
+            check_sandbox()
+        submission = pack(submission.folder, folder.submissions)
         row = folder.enter(submission)
         folder.enter_references()
         is_played = play_jobs(folder, submission.manifest.tracks, trusted=args.trusted)
@@ -87,7 +89,7 @@ def check(argv: Sequence[str]) -> int:
         season = find_season(root, args.season)
         submission = _packed(args, source, season, Path(place))
         with BoardFolder(root, season) as folder:
-            folder.check_tracks(submission)
+            folder.check(submission)
             flags = folder.copy_flags(submission)
     manifest = submission.manifest
     table = Table(box=None, show_header=False)

@@ -169,6 +169,7 @@ def test_a_season_whose_seeds_are_known_takes_no_new_entries(
     words = ("--board", board, "--name", "late", "--tracks", "sums", "--authors", "Ada")
     assert run("submit", model, *words) == 2
     assert "takes no new entries" in capsys.readouterr().err
+    assert not (board / "submissions" / "late").exists()
 
 
 def test_a_second_version_takes_the_place_of_the_first(board: Path, model: Path) -> None:
