@@ -185,9 +185,11 @@ class MatchCounts:
     def pairs(self) -> PairCounts:
         """The pairs that have met."""
         wins, draws = self.wins, self.draws
-        first, second = np.nonzero(np.triu(wins + wins.T + draws, 1))
-        counts = [wins[first, second], draws[first, second], wins[second, first]]
-        return PairCounts(first, second, np.stack(counts).astype(np.float64))
+        have_met = np.flatnonzero(np.triu(wins + wins.T + draws, 1))
+        counts = np.empty((3, len(have_met)))
+        for row, table in zip(counts, (wins, draws, wins.T), strict=True):
+            row[:] = table.ravel()[have_met]
+        return PairCounts(*np.divmod(have_met, len(self.names)), counts)
 
     def tallies(self) -> list[PlayerTally]:
         """How each player did, in the order of the names; a player without a match has no score."""
@@ -234,18 +236,26 @@ def _count(matches: MatchCodes, n: int) -> Integers:
     """Matches by both players and the outcome, shape (n, n, 3)."""
     total = np.zeros(n * n * 3, np.int64)
     size = min(len(matches.first), _BLOCK)
-    small = np.int16 if 3 * n <= np.iinfo(np.int16).max else np.int64
-    room, small_room = np.empty(size, np.int64), np.empty(size, small)
+    places = np.empty(size, np.int64)  # as counting takes them; computed in smaller numbers
+    wide = np.empty(size, _least_type(n * n * 3))
+    narrow = np.empty(size, _least_type(n * 3))
     for start in range(0, len(matches.first), _BLOCK):
         first, second, outcome = (column[start : start + _BLOCK] for column in matches)
-        codes, low = room[: len(first)], small_room[: len(first)]
-        np.multiply(second, 3, out=low, dtype=small)
-        np.add(low, outcome, out=low, dtype=small)
-        np.add(low, 1, out=low)
-        np.multiply(first, 3 * n, out=codes, dtype=np.int64)
-        np.add(codes, low, out=codes)
-        total += np.bincount(codes, minlength=len(total))
+        place, code, low = (room[: len(first)] for room in (places, wide, narrow))
+        np.multiply(second, 3, out=low, dtype=low.dtype)
+        np.add(low, outcome, out=low, dtype=low.dtype)
+        np.multiply(first, 3 * n, out=code, dtype=code.dtype)
+        np.add(code, low, out=code)
+        np.copyto(place, code)
+        total[1:] += np.bincount(place, minlength=len(total) - 1)  # an outcome counts from -1
     return total.reshape(n, n, 3)
+
+
+def _least_type(most: int) -> np.dtype[np.signedinteger[Any]]:
+    """The smallest type of whole numbers in which the codes can be computed."""
+    return next(
+        np.dtype(kind) for kind in (np.int16, np.int32, np.int64) if most <= np.iinfo(kind).max
+    )
 
 
 def _check_counts(what: str, table: NDArray[Any], shape: tuple[int, ...]) -> None:
