@@ -3,9 +3,13 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import threading
+import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from email.message import Message
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -37,6 +41,21 @@ def speaker(monkeypatch: pytest.MonkeyPatch, *answers: bytes | Exception) -> tup
     opener = Opener(*answers)
     monkeypatch.setattr(made, "_opener", opener)
     return made, opener
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """Sends a byte of its answer now and then, for ever."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.02)
+
+    def log_message(self, *told: object) -> None:
+        """Say nothing."""
 
 
 def http_error(code: int) -> urllib.error.HTTPError:
@@ -109,3 +128,14 @@ def test_no_redirect_is_followed() -> None:
     kinds = [type(handler).__name__ for handler in opener.handlers]
     assert "_NoRedirects" in kinds
     assert "HTTPRedirectHandler" not in kinds
+
+
+@pytest.mark.enable_socket  # a server of its own, on this machine
+def test_an_answer_that_drips_for_ever_is_out_of_time() -> None:
+    with HTTPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        made = EndpointSpeaker(url, "m", temperature=0.5, seconds=0.2)
+        with pytest.raises(PlayerFailure, match=r"no answer in 0\.2 seconds"):
+            made.answer(MESSAGES)
+        server.shutdown()
