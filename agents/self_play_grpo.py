@@ -293,6 +293,9 @@ class _SelfPlaySession(TrainingSession):
         del score
         return True
 
+    def _chosen(self) -> str:
+        return ", the last one"
+
     def _validate(self) -> None:
         super()._validate()
         self._validation |= {f"validation/{k}": value for k, value in self._exact().items()}

@@ -310,8 +310,11 @@ class BaseSession(Examination):
         title = f"{self.run.env}, test split, {self._n_updates} updates in {self._seconds:.0f} s"
         print_comparison(before, after, title, self._display.console)
         self.say(f"stopped after {self._n_updates} updates: {self._stopped}")
-        chosen = ", best by its mean reward on validation" if self._is_paid_by_more else ""
-        self.say(f"checkpoint {best}{chosen}, curve {self.run.path / 'curve.png'}")
+        self.say(f"checkpoint {best}{self._chosen()}, curve {self.run.path / 'curve.png'}")
+
+    def _chosen(self) -> str:
+        """How the checkpoint was chosen, where it isn't by right answers."""
+        return ", best by its mean reward on validation" if self._is_paid_by_more else ""
 
     def _reason_to_stop(self) -> str | None:
         args = self.args

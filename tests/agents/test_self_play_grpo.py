@@ -49,9 +49,12 @@ QUICK: dict[str, Any] = {
 }
 
 
-def test_a_run_imitates_and_then_plays_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+def test_a_run_imitates_and_then_plays_and_keeps_the_last_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     args = SelfPlayGRPOArgs(updates=4, out=str(tmp_path / "run"), **QUICK)
     folder = train(args, KUHN, {})
+    assert "best, the last one, curve" in capsys.readouterr().out.replace("\n", "")
     rows = read_metrics(folder)
     assert ["legal" in row for row in rows[:4]] == [False, False, True, True]
     assert all(0 <= row["legal"] <= 1 for row in rows[2:4])
