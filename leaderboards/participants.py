@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lmgym.errors import LmgymError
 from lmgym.games.players import Player, PlayerFailure, find_player
 from lmgym.games.policies import GamePolicyPlayer
-from lmgym.games.text_players import TextPlayer
+from lmgym.games.text_players import TextPlayer, is_guided
 from lmgym.games.worlds import find_game
 
 from .endpoints import EndpointSpeaker
@@ -108,8 +108,8 @@ def _weights_player(board: Path, entry: EntryRow, track: MatchTrack) -> Player:
         player.check(find_game(track.env, track.args).game)
         return player
     policy = _policy(board, entry)
-    is_guided = policy.renderer.name != "byte"
-    return TextPlayer(policy, guide=is_guided, temperature=track.temperature, name=entry.entry)
+    guide = is_guided(policy, manifest.weights.guide)
+    return TextPlayer(policy, guide=guide, temperature=track.temperature, name=entry.entry)
 
 
 @contextmanager

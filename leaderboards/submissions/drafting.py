@@ -110,7 +110,8 @@ def draft_manifest(
     folder, model = Path(run), model_folder(run)
     record = _record(folder) or _record(model)
     sha256 = _sha256(model)
-    training = _training(record)
+    training, world = _training(record), record.get("world")
+    guide = world.get("guide") if isinstance(world, dict) else None
     return Manifest(
         name=name or _name(training, sha256),
         version=version,
@@ -120,7 +121,7 @@ def draft_manifest(
         tracks=tuple(tracks),
         contact=contact,
         summary=summary,
-        weights=Weights(_arch(model), sha256),
+        weights=Weights(_arch(model), sha256, guide if isinstance(guide, bool) else None),
         training=training if record else None,
     )
 

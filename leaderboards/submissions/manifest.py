@@ -62,10 +62,12 @@ class Weights:
     Attributes:
         arch: a name among the registered architectures.
         sha256: of model.safetensors.
+        guide: whether a language model is told the rules of a game; None leaves it to `is_guided`.
     """
 
     arch: str
     sha256: str
+    guide: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +233,9 @@ def _weights(table: Table | None) -> Weights | None:
     arch = table.text("arch", 40, is_needed=True)
     rule = "64 hexadecimal digits in small letters are allowed"
     sha256 = table.text("sha256", 64, pattern="[0-9a-f]{64}", rule=rule, is_needed=True)
+    guide = table.flag("guide")
     table.finish()
-    return Weights(arch, sha256)
+    return Weights(arch, sha256, guide)
 
 
 def _process(table: Table | None) -> Process | None:

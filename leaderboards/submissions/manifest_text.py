@@ -65,6 +65,8 @@ def _lines(values: dict[str, Any]) -> list[str]:
 def _value(value: Sequence[str] | str | int) -> str:
     if isinstance(value, str):
         return '"' + "".join(map(_escaped, value)) + '"'
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, int):
         return str(value)
     return "[" + ", ".join(map(_value, value)) + "]"

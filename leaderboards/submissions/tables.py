@@ -91,6 +91,14 @@ class Table:
             return otherwise
         return value
 
+    def flag(self, name: str) -> bool | None:
+        """True or false; None where it is missing or wrong."""
+        value = self.take(name)
+        if value is None or isinstance(value, bool):
+            return value
+        self.complain(name, f"is {told(value)}; true and false are allowed")
+        return None
+
     def choice(self, name: str, allowed: Sequence[str]) -> str:
         """One of some texts; empty where it is none of them."""
         value = self.take(name, is_needed=True)

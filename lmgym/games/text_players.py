@@ -14,7 +14,7 @@ from lmgym.task import Message, Role
 if TYPE_CHECKING:
     from lmgym.policies.language_policy import LanguagePolicy
 
-__all__ = ["TextPlayer", "Writer", "load_text_player"]
+__all__ = ["TextPlayer", "Writer", "is_guided", "load_text_player"]
 
 Writer: TypeAlias = Union["LanguagePolicy", Callable[[list[dict[str, str]]], str]]
 """What answers messages: a policy, or a function that takes them as dictionaries of `role` and
@@ -95,9 +95,22 @@ class TextPlayer:
 def load_text_player(model: str) -> TextPlayer:
     """A language model by its name, as `load_policy` takes it.
 
-    It is told the rules, except where it reads bytes, as what is trained here does.
+    It is told the rules if it was in training, as the record beside a checkpoint says.
     """
     from lmgym.policies.loading import load_policy
+    from lmgym.training.runs import recorded_world
 
     policy = load_policy(model)
-    return TextPlayer(policy, guide=policy.renderer.name != "byte", name=f"model:{model}")
+    guide = is_guided(policy, recorded_world(model).get("guide"))
+    return TextPlayer(policy, guide=guide, name=f"model:{model}")
+
+
+def is_guided(policy: LanguagePolicy, told: object = None) -> bool:
+    """Whether a model is told the rules of a game before its first page.
+
+    Args:
+        policy: the model.
+        told: whether it was in training. Where that is not known, models are told that were not
+            made here, which is to say that do not read bytes.
+    """
+    return told if isinstance(told, bool) else policy.renderer.name != "byte"

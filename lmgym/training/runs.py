@@ -46,6 +46,7 @@ __all__ = [
     "RunFolder",
     "read_metrics",
     "read_record",
+    "recorded_world",
 ]
 
 METRICS_FILE = "metrics.jsonl"
@@ -250,6 +251,21 @@ def read_record(path: str | Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise LmgymError(f"{str(file)!r} is no record of a run: it is no JSON object")
     return record
+
+
+def recorded_world(checkpoint: str | Path) -> dict[str, Any]:
+    """The arguments of the world that a checkpoint was trained in, by the copy of its run's record.
+
+    Empty where there is none, as for a model that was not trained here.
+    """
+    file = Path(checkpoint) / RECORD_FILE
+    if not file.is_file():
+        return {}
+    try:
+        world = json.loads(file.read_text(encoding="utf-8"))["world"]
+    except (ValueError, LookupError, TypeError):
+        world = None
+    return world if isinstance(world, dict) else {}
 
 
 class Interrupt:

@@ -97,9 +97,9 @@ class TrainingSession(BaseSession):
         self._examiner = RolloutCollector(self.policy, task, None, **sizes)
         self._check_room(episode_of(task, self.policy.renderer, **sizes))
         use_threads(self._n_parameters, args.threads)
-        facts = {"world": dict(world_args), "lr": self.lr, "reward": reward_name(reward)}
-        facts["preset"] = describe(self.settings, self._n_parameters)
         world = plain_value(task.args)
+        facts = {"world": world, "lr": self.lr, "reward": reward_name(reward)}
+        facts["preset"] = describe(self.settings, self._n_parameters)
         self._whole: dict[str, Any] = {**policy_digests(self.policy), "world": world}
         super().__init__(agent, args, env, facts, stored)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lmgym.agents.self_play_grpo import SelfPlayGRPOArgs, train
 from lmgym.errors import LmgymError
 from lmgym.games.matches import play_match
 from lmgym.games.players import find_player
@@ -83,6 +87,27 @@ def test_a_page_that_does_not_fit_forfeits_and_says_so(monkeypatch: pytest.Monke
 def test_settings_that_do_not_exist_are_refused(words: dict[str, Any]) -> None:
     with pytest.raises(LmgymError, match="is needed"):
         TextPlayer(str, **words)
+
+
+@pytest.mark.parametrize(
+    ("record", "is_told"),
+    [({"world": {"guide": True}}, True), ({"world": {"guide": False}}, False), ({}, False)],
+)
+def test_a_checkpoint_is_told_the_rules_if_it_was_in_training(
+    tmp_path: Path, record: dict[str, Any], is_told: bool
+) -> None:
+    load_policy("embedded").save(tmp_path)
+    (tmp_path / "lmgym.json").write_text(json.dumps(record))
+    assert load_text_player(str(tmp_path)).guide is is_told
+
+
+def test_a_small_policy_of_self_play_reads_no_rules(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    args = SelfPlayGRPOArgs(updates=1, imitation=1, groups=2, group_size=2, hidden_size=16)
+    train(replace(args, test_limit=2, validation_limit=2, test_samples=1, out=str(run)), NIM, {})
+    player = load_text_player(str(run / "best"))
+    writer: Any = player.writer
+    assert (writer.renderer.name == "byte", player.guide) == (False, False)
 
 
 def test_a_model_that_does_not_exist_is_named() -> None:

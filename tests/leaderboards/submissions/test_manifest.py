@@ -51,6 +51,7 @@ def problems_of(text: str | bytes) -> list[str]:
     "manifest",
     [
         WHOLE,
+        replace(WHOLE, weights=Weights("llama", SHA, guide=False)),
         replace(WHOLE, kind="process", weights=None, process=Process(("python", "a.py", "--n=3"))),
         replace(
             WHOLE,
@@ -124,6 +125,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ('kind = "weights"', 'kind = "process"', "process is missing"),
         ('kind = "weights"', 'kind = "process"', "weights does not go with kind"),
         (f'"{SHA}"', '"abc"', "weights.sha256 is 'abc'; 64 hexadecimal digits"),
+        (f'"{SHA}"', f'"{SHA}"\nguide = 1', "weights.guide is 1; true and false are allowed"),
         ("schema = 1", "schema = 1\ncolour = 1", "colour is unknown; known: schema, name"),
         ("schema = 1", 'schema = 1\n"\\u202e" = 1', "'\\u202e' is unknown"),
         ("[training]", "[training.deep]", "training.deep is unknown"),

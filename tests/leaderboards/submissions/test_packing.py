@@ -192,6 +192,18 @@ def test_a_record_that_says_nonsense_is_left_out(run: Path) -> None:
     assert manifest.name.startswith("model-")
 
 
+@pytest.mark.parametrize(
+    ("world", "guide"), [({"guide": False}, False), ({"guide": 1}, None), ({}, None), (3, None)]
+)
+def test_who_was_told_the_rules_in_training_is_told_them_again(
+    run: Path, world: object, guide: bool | None
+) -> None:
+    (run / "lmgym.json").write_text(json.dumps({**RECORD, "world": world}))
+    weights = draft_manifest(run, ("a",)).weights
+    assert weights is not None
+    assert weights.guide is guide
+
+
 def test_a_long_curve_is_thinned_between_its_ends(run: Path) -> None:
     rows = [{"seconds": i, "validation/reward": i / 999, "win/random": 1} for i in range(1000)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
