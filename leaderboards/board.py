@@ -123,6 +123,7 @@ class _Maker:
             "env": track.env,
             "args": dict(track.args),
             "n_games": track.games,
+            "has_stakes": table is not None and table.has_stakes,
             "rows": [] if table is None else [self._match_row(row) for row in table.rows],
             "matrix": {
                 "entries": [] if table is None else list(table.names),

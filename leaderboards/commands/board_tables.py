@@ -15,6 +15,7 @@ from lmgym.training.progress import visible
 
 from ..board_folder import BoardFolder
 from ..evaluation import Job
+from ..tournaments.tables import return_text
 
 __all__ = ["play_jobs", "print_tracks"]
 
@@ -88,10 +89,11 @@ def _table(track: Mapping[str, Any], mark: str | None) -> Table:
     table.add_column("rank", justify="right")
     table.add_column("entry", overflow="fold")
     value = _VALUES[track["metric"]] if is_single else "rating"
-    for heading in (value, "95 %", "episodes" if is_single else "games", "forfeits"):
+    stakes = ["return"] if track.get("has_stakes") else []
+    for heading in (value, "95 %", *stakes, "episodes" if is_single else "games", "forfeits"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in track["rows"][:_MOST_ROWS]:
-        cells = _single_cells(row) if is_single else _match_cells(row)
+        cells = _single_cells(row) if is_single else _match_cells(row, bool(stakes))
         is_marked = row["entry"] == mark
         name = Text(visible(row["entry"]), style="bold" if is_marked else "")
         for flag in row["flags"]:
@@ -113,9 +115,10 @@ def _single_cells(row: Mapping[str, Any]) -> Sequence[str]:
     return f"{row['score']:.3f}", _interval(row, ".3f"), f"{row['n']:,}"
 
 
-def _match_cells(row: Mapping[str, Any]) -> Sequence[str]:
+def _match_cells(row: Mapping[str, Any], has_stakes: bool) -> Sequence[str]:
     rating = "" if row["rating"] is None else f"{row['rating']:.0f}"
-    return rating, _interval(row, ".0f"), f"{row['games']:,}"
+    won = [return_text(row["mean_return"], row["return_high"])] if has_stakes else []
+    return rating, _interval(row, ".0f"), *won, f"{row['games']:,}"
 
 
 def _interval(row: Mapping[str, Any], form: str) -> str:

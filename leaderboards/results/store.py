@@ -19,7 +19,7 @@ from .rows import EntryRow, EpisodesRow, ResultRow, SeasonRow, as_fields, result
 
 __all__ = ["Cell", "Pair", "Results"]
 
-_SCHEMA = 2
+_SCHEMA = 3
 _TABLES = """
 CREATE TABLE IF NOT EXISTS head (season TEXT PRIMARY KEY, n INTEGER, hash TEXT, size INTEGER);
 CREATE TABLE IF NOT EXISTS entry (season TEXT, entry TEXT, offset INTEGER,
@@ -160,7 +160,7 @@ class Results:
             (self.season, phase, track),
         )
         return [
-            Pair(a, b, [MatchResult(tuple(names), *rest) for names, *rest in json.loads(games)], at)
+            Pair(a, b, [_result(*game) for game in json.loads(games)], at)
             for a, b, games, at in found
         ]
 
@@ -215,6 +215,11 @@ class Results:
             )
         except sqlite3.IntegrityError:
             raise LmgymError("what it tells stands in an earlier row already") from None
+
+
+def _result(names: list[str], returns: list[float], loser: str, cause: str) -> MatchResult:
+    (first, second), (won, lost) = names, returns
+    return MatchResult((first, second), (won, lost), loser, cause)
 
 
 def _digest(texts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lmgym.errors import LmgymError, unknown
 from lmgym.games.records import MatchRecord
+from lmgym.training.uncertainty import mean_interval
 
 from ..metagame.alpha_rank import alpha_rank
 from ..metagame.nash import nash_averaging
@@ -52,6 +53,9 @@ class StandingRow:
         first_seat_rate: its mean points in the first seat, a draw half a point.
         second_seat_rate: in the second one.
         rating_without_forfeits: from the games that nobody forfeited.
+        mean_return: what it won in a game, in the game's own unit, such as chips.
+        return_low: the end of its 95 % interval, Student's over the games.
+        return_high: the other end.
     """
 
     name: str
@@ -73,6 +77,9 @@ class StandingRow:
     first_seat_rate: float | None
     second_seat_rate: float | None
     rating_without_forfeits: float | None
+    mean_return: float | None
+    return_low: float | None
+    return_high: float | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,8 @@ class TournamentStanding:
             where they haven't met.
         games: how often they have met.
         n_matches: all matches.
+        has_stakes: whether games pay other sums than 1, 0 and -1, so that who wins most games need
+            not have won most.
     """
 
     rows: tuple[StandingRow, ...]
@@ -93,6 +102,7 @@ class TournamentStanding:
     points: tuple[tuple[float | None, ...], ...]
     games: tuple[tuple[int, ...], ...]
     n_matches: int
+    has_stakes: bool
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,6 +118,7 @@ class TournamentStanding:
         """Plain values: the rows, and the matrix of points."""
         return {
             "n_matches": self.n_matches,
+            "has_stakes": self.has_stakes,
             "rows": [asdict(row) for row in self.rows],
             "without_forfeits": [asdict(row) for row in self.without_forfeits],
             "matrix": {"entries": self.names, "points": self.points, "games": self.games},
@@ -157,7 +168,8 @@ def standing(
         rest = others.rows(ratings)
     rows = everything.rows(ratings)
     points, games = everything.matrix([row.name for row in rows])
-    return TournamentStanding(rows, rest, points, games, len(results))
+    has_stakes = any(set(map(abs, result.returns)) - {0, 1} for result in results)
+    return TournamentStanding(rows, rest, points, games, len(results), has_stakes)
 
 
 class MatchResult(NamedTuple):
@@ -165,15 +177,21 @@ class MatchResult(NamedTuple):
 
     Attributes:
         names: in the order of the seats.
-        outcome: 1 where the first seat won, 0 for a draw, else -1.
+        returns: what each won.
         loser: who forfeited; empty where nobody did.
         cause: why.
     """
 
     names: tuple[str, str]
-    outcome: int
+    returns: tuple[float, float]
     loser: str
     cause: str
+
+    @property
+    def outcome(self) -> int:
+        """1 where the first seat won more, 0 for a draw, else -1."""
+        won, lost = self.returns
+        return (won > lost) - (won < lost)
 
 
 class _Games:
@@ -192,7 +210,10 @@ class _Games:
         self._counts = MatchCounts.from_codes(first, second, outcome, names)
         self._elo = elo_ratings(first, second, outcome, names)
         self._causes = {name: Counter[str]() for name in names}
+        self._returns: dict[str, list[float]] = {name: [] for name in names}
         for result in results:
+            for name, won in zip(result.names, result.returns, strict=True):
+                self._returns[name].append(won)
             if result.cause:
                 self._causes[result.loser][result.cause] += 1
         self.rated = rate(self._counts).rows() if results else _unrated(names)
@@ -227,6 +248,7 @@ class _Games:
                     first,
                     second,
                     without_forfeits[name],
+                    *self._mean_return(name),
                 )
             )
         return tuple(found)
@@ -254,6 +276,14 @@ class _Games:
             return [None] * n, [None] * n
         return list(map(float, alpha_rank(rates))), list(map(float, nash_averaging(rates).shares))
 
+    def _mean_return(self, name: str) -> tuple[float | None, float | None, float | None]:
+        """A player's mean return and its interval, which one game does not give."""
+        returns = self._returns[name]
+        if len(returns) < 2:
+            return (returns[0] if returns else None), None, None
+        found = mean_interval(returns)
+        return found.mean, found.low, found.high
+
     def _seat_rates(self, place: int) -> tuple[float | None, float | None]:
         """A player's mean points in both seats."""
         lost, drawn, won = self._counts.outcomes[place].sum(0).tolist()
@@ -276,8 +306,8 @@ def match_result(record: MatchRecord) -> MatchResult:
     if len(record.players) != 2:
         raise LmgymError(f"a match of {len(record.players)} players is not one of two")
     first, second = record.players
-    won, lost = record.returns
+    won, lost = map(float, record.returns)
     forfeit = record.forfeit
     loser = "" if forfeit is None else record.players[forfeit.seat]
-    outcome = (won > lost) - (won < lost)
-    return MatchResult((first, second), outcome, loser, "" if forfeit is None else forfeit.cause)
+    cause = "" if forfeit is None else forfeit.cause
+    return MatchResult((first, second), (won, lost), loser, cause)

@@ -13,7 +13,7 @@ from lmgym.training.progress import visible
 
 from .standings import StandingRow, TournamentStanding
 
-__all__ = ["print_standing"]
+__all__ = ["print_standing", "return_text"]
 
 _NOTHING = "-"
 _NAME = 24  # characters at most
@@ -62,14 +62,16 @@ def _rating_table(rows: Sequence[StandingRow]) -> Table:
 
 
 def _more_table(standing: TournamentStanding) -> Table:
-    table = _table("player", "1st seat", "2nd seat", "Elo", "alpha-rank", "Nash", "forfeits")
+    stakes = ["return"] if standing.has_stakes else []
+    headings = ("1st seat", "2nd seat", "Elo", "alpha-rank", "Nash", "forfeits")
+    table = _table("player", *stakes, *headings)
     for row in standing.rows:
         rates = (row.first_seat_rate, row.second_seat_rate, row.alpha_rank, row.nash)
         first, second, alpha, nash = (_NOTHING if x is None else f"{x:.1%}" for x in rates)
         elo = _number(row.elo if row.games else None)
-        table.add_row(
-            Text(visible(row.name, _NAME)), first, second, elo, alpha, nash, f"{row.forfeits:,}"
-        )
+        won = [return_text(row.mean_return, row.return_high)] if stakes else []
+        cells = (*won, first, second, elo, alpha, nash, f"{row.forfeits:,}")
+        table.add_row(Text(visible(row.name, _NAME)), *cells)
     return table
 
 
@@ -109,6 +111,13 @@ def _interval(row: StandingRow) -> str:
         return _NOTHING
     low, high = ("" if end is None else f"{end:.0f}" for end in (row.low, row.high))
     return f"[{low}, {high}]" if low and high else f"[{low or '..'}, {high or '..'}]"
+
+
+def return_text(mean: float | None, high: float | None) -> str:
+    """A mean return with half of its interval."""
+    if mean is None:
+        return _NOTHING
+    return f"{mean:+.2f}" if high is None else f"{mean:+.2f} ± {high - mean:.2f}"
 
 
 def _number(value: float | None) -> str:

@@ -27,8 +27,23 @@ function singleColumns(measure) {
 }
 
 /** Columns of a track of games, after rank, entry, value and bar. */
-function matchColumns() {
+function matchColumns(track) {
+  const stakes = track.has_stakes && {
+    key: "mean_return",
+    title: "Return",
+    help: "What was won in a game, in the game's own unit, with its 95 % interval; who wins most games need not win most",
+    value: (r) => r.mean_return,
+    down: true,
+    className: "number secondary",
+    cell: (r) =>
+      el(
+        "span",
+        { title: `${fixed(r.return_low ?? NaN, 3)} to ${fixed(r.return_high ?? NaN, 3)}` },
+        fixed(r.mean_return ?? NaN, 3),
+      ),
+  };
   return [
+    ...(stakes ? [stakes] : []),
     {
       key: "games",
       title: "Won / drawn / lost",
@@ -188,7 +203,7 @@ class Ranking {
         className: "bar-cell",
         cell: (row) => !narrow.matches && this.bar(row),
       },
-      ...(track.kind === "single" ? singleColumns(measure) : matchColumns()),
+      ...(track.kind === "single" ? singleColumns(measure) : matchColumns(track)),
     ];
   }
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from rich.console import Console
 
 from lmgym.errors import LmgymError
 from lmgym.games.records import Forfeit, MatchRecord
@@ -15,7 +16,9 @@ from lmgym.leaderboards.pairwise.elo import elo_ratings
 from lmgym.leaderboards.pairwise.match_counts import MatchCounts
 from lmgym.leaderboards.ratings import rate
 from lmgym.leaderboards.tournaments.standings import standings_of
+from lmgym.leaderboards.tournaments.tables import print_standing
 from lmgym.leaderboards.tournaments.tournament import play_tournament
+from lmgym.training.uncertainty import mean_interval
 
 from .conftest import KUHN, NIM, plan_of
 
@@ -33,6 +36,29 @@ CYCLE = games(
     *[("ann", "bob", 1)] * 3, ("bob", "ann", 1), *[("bob", "cy", 1)] * 3, ("cy", "bob", 1),
     *[("cy", "ann", 1)] * 3, ("ann", "cy", 1), ("cy", "ann", 0),
 )  # fmt: skip
+
+
+def test_who_wins_most_games_need_not_win_most() -> None:
+    standing = standings_of(games(*[("ann", "bob", 1.0)] * 3, ("bob", "ann", 6.0)))
+    ann, bob = standing.rows
+    assert (ann.name, ann.wins, ann.mean_return, bob.mean_return) == ("ann", 3, -0.75, 0.75)
+    told = mean_interval([1.0, 1.0, 1.0, -6.0])
+    assert (ann.return_low, ann.return_high) == (told.low, told.high)
+    assert standing.has_stakes
+
+
+def test_returns_are_told_where_they_are_more_than_points(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = games(("ann", "bob", 1), ("ann", "bob", 0), ("bob", "ann", 1))
+    console = Console(width=100)
+    for more, told in (([], False), (games(("cy", "ann", 2.0)), True)):
+        standing = standings_of([*results, *more])
+        assert standing.has_stakes is told
+        print_standing(standing, "", console)
+        assert (" return " in capsys.readouterr().out) is told
+    (cy,) = [row for row in standing.rows if row.name == "cy"]
+    assert (cy.mean_return, cy.return_low, cy.return_high) == (2.0, None, None)
 
 
 def test_columns_are_what_ratings_and_the_meta_game_say() -> None:
