@@ -53,7 +53,7 @@ def make_board(season: Season, results: Results, *, has_replays: bool = True) ->
             "title": season.title,
             "opens": str(season.opens),
             "closes": None if season.closes is None else str(season.closes),
-            "phase": season.phase,
+            "phase": _phase(season, results),
             "commitment": season.commitment,
             "secret": season.secret,
         },
@@ -65,6 +65,12 @@ def make_board(season: Season, results: Results, *, has_replays: bool = True) ->
             for track in season.tracks
         ],
     }
+
+
+def _phase(season: Season, results: Results) -> str:
+    """The season's; "public" where the seeds were known before anything was played."""
+    is_public = season.phase == "final" and not results.has_phase("open")
+    return "public" if is_public else season.phase
 
 
 def ratings_of(board: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,10 @@
 const PHASES = new Map([
   ["open", ["Open", "Results are provisional: entries are still taken, and ranks may change."]],
   ["final", ["Final", "The season has ended; these results stand."]],
+  [
+    "public",
+    ["Public", "Everybody knows the evaluation seeds: this is for practice. Entries are taken."],
+  ],
 ]);
 
 function drawMasthead(box) {

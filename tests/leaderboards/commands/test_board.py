@@ -10,7 +10,9 @@ import pytest
 
 from lmgym.cli import main
 from lmgym.games.networks import MLPPolicy
+from lmgym.leaderboards.board import make_board
 from lmgym.leaderboards.board_folder import BoardFolder
+from lmgym.leaderboards.results.store import Results
 from lmgym.leaderboards.season_files import write_season
 from lmgym.policies.loading import load_policy
 
@@ -242,6 +244,19 @@ def test_a_season_is_opened_and_revealed(board: Path, capsys: pytest.CaptureFixt
     assert run("rate", "--board", board, "--season", "spring") == 0
     assert run("verify", "--board", board, "--season", "spring", "--sample", 1) == 0
     assert "48 episodes and 8 games played again" in capsys.readouterr().out
+
+
+def test_a_board_tells_seeds_that_were_always_known_from_revealed_ones(tmp_path: Path) -> None:
+    public = SEASON.revealed("hush")
+    for season, shown, phase in (
+        (SEASON, SEASON, "open"),
+        (SEASON, public, "final"),
+        (public, public, "public"),
+    ):
+        root = tmp_path / phase
+        played(root, season)
+        with Results(root, "small") as results:
+            assert make_board(shown, results)["season"]["phase"] == phase
 
 
 def test_submissions_that_lie_there_are_entered_by_rate(board: Path, model: Path) -> None:

@@ -25,7 +25,7 @@ PAYLOAD = (
     "<svg onload=window.ran=1>"
     "<iframe srcdoc='<script>parent.ran=1</script>'>javascript:window.ran=1//{{script}}<!--"
 )
-STRUCTURE = {"kind": {"single", "match"}, "phase": {"open", "final"}}
+STRUCTURE = {"kind": {"single", "match"}, "phase": {"open", "final", "public"}}
 """Words that decide what the page shows: replaced, there would be less to look at."""
 AXE = os.environ.get("LMGYM_AXE", "")
 """The path of axe.min.js of npm's axe-core."""
