@@ -24,6 +24,10 @@ def _for(updates: int, *words: str) -> Words:
     return (*words, *options, "--seconds", "7200")
 
 
+def _games(games: int, *words: str) -> Words:
+    return ("self-play", *words, "--games", str(games))
+
+
 _MATH, _PREFERENCE = "lmgym/Math-v0", ("lmgym/Preference-v0", "--reward", "gold")
 _FOUR = (_MATH, "--problems", "four", "--lr", "0.002", "--batch-size", "64")
 ENTRIES: Mapping[str, tuple[Words, str]] = {
@@ -38,10 +42,12 @@ ENTRIES: Mapping[str, tuple[Words, str]] = {
     "grpo-preference": (_for(240, "grpo", *_PREFERENCE), "preference"),
     "ppo-preference": (_for(160, "ppo", *_PREFERENCE), "preference"),
     "sft-prompts": (_for(320, "sft", "lmgym/PromptSelect-v0"), "prompt-select"),
-    "self-play-debate": (("self-play", "lmgym/Debate-v0"), "debate"),
-    "self-play-kuhn": (("self-play", "lmgym/KuhnPoker-v0"), "kuhn-poker"),
-    "self-play-nim": (("self-play", "lmgym/Nim-v0"), "nim"),
-    "self-play-tic-tac-toe": (("self-play", "lmgym/TicTacToe-v0"), "tic-tac-toe"),
+    "self-play-grpo-kuhn": (_for(400, "self-play-grpo", "lmgym/KuhnPoker-v0"), "kuhn-poker"),
+    "self-play-grpo-nim": (_for(400, "self-play-grpo", "lmgym/Nim-v0"), "nim"),
+    "self-play-debate": (_games(12_800, "lmgym/Debate-v0", "--batch-size", "64"), "debate"),
+    "self-play-kuhn": (_games(512_000, "lmgym/KuhnPoker-v0"), "kuhn-poker"),
+    "self-play-nim": (_games(512_000, "lmgym/Nim-v0", "--policy", "tabular"), "nim"),
+    "self-play-tic-tac-toe": (_games(512_000, "lmgym/TicTacToe-v0"), "tic-tac-toe"),
 }
 """The words after `lmgym train`, and the track."""
 
