@@ -178,8 +178,13 @@ def _whole_lines(file: Path) -> tuple[list[bytes], int]:
 
 
 def _records(folder: Path, lines: Sequence[bytes]) -> list[MatchRecord]:
-    found = []
+    found, known = [], dict[bytes, int]()
     for number, line in enumerate(lines, 1):
+        if (earlier := known.setdefault(line, number)) < number:
+            raise LmgymError(
+                f"line {number} of {str(folder / MATCHES_FILE)!r} is line {earlier} once more; take"
+                " it out, since a game counts once"
+            )
         try:
             found.append(MatchRecord.from_line(line.decode()))
         except (LmgymError, UnicodeDecodeError) as error:

@@ -112,12 +112,20 @@ def test_matches_of_something_else_are_noticed(folder: Path) -> None:
         ),
     ):
         play_tournament(plan_of(), journal=journal)
-    (folder / MATCHES_FILE).write_text("".join([*lines, lines[0]]))
+    other = play_tournament(plan_of(seed=1))[0].as_line()
+    (folder / MATCHES_FILE).write_text("".join([*lines, f"{other}\n"]))
     with (
         Journal(folder, plan_of()) as journal,
         pytest.raises(LmgymError, match="the journal has 41 matches, and the plan 40"),
     ):
         play_tournament(plan_of(), journal=journal)
+
+
+def test_a_game_that_stands_there_twice_is_refused(folder: Path) -> None:
+    lines = (folder / MATCHES_FILE).read_text().splitlines(keepends=True)
+    (folder / MATCHES_FILE).write_text("".join([*lines, lines[3]]))
+    with pytest.raises(LmgymError, match=r"line 41 of .* is line 4 once more"):
+        read_journal(folder)
 
 
 def test_what_is_no_journal_is_told(folder: Path, tmp_path: Path) -> None:
