@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lmgym.commands.files import write_text
 from lmgym.errors import LmgymError, unknown
@@ -42,30 +42,40 @@ __all__ = [
     "page_path",
     "ratings_path",
     "ratings_text",
+    "settle",
 ]
+
+_IGNORED = (".lock", "cache.sqlite", "seasons/*.secret", "submissions/.new-*")
 
 
 def find_season(board: Path, season_id: str | None = None) -> Season:
-    """A season of a board; a board without any gets those of the package.
+    """A season of a board; where there is none, one of the package.
 
     Args:
         board: the folder.
         season_id: which; by default the only one, or the one that opened last.
     """
-    if not seasons_of(board):
-        (board / "seasons").mkdir(parents=True, exist_ok=True)
-        for path in sorted(SHIPPED.glob("*.toml")):
-            shutil.copyfile(path, season_path(board, path.stem))
-        write_text(
-            board / ".gitignore", ".lock\ncache.sqlite\nseasons/*.secret\nsubmissions/.new-*\n"
-        )
-    known = seasons_of(board)
+    place = board if seasons_of(board) else SHIPPED.parent
+    known = seasons_of(place)
     if season_id is None:
-        seasons = [read_season(season_path(board, each)) for each in known]
+        seasons = [read_season(season_path(place, each)) for each in known]
         return max(seasons, key=lambda season: (season.opens, season.id))
     if season_id not in known:
         raise unknown("season", season_id, known, f"they lie in {board / 'seasons'}")
-    return read_season(season_path(board, season_id))
+    return read_season(season_path(place, season_id))
+
+
+def settle(board: Path) -> None:
+    """Give a board what it lacks: the seasons of the package, and what git is to leave out."""
+    (board / "seasons").mkdir(parents=True, exist_ok=True)
+    if not seasons_of(board):
+        for path in sorted(SHIPPED.glob("*.toml")):
+            shutil.copyfile(path, season_path(board, path.stem))
+    file = board / ".gitignore"
+    there = file.read_text(encoding="utf-8") if file.exists() else ""
+    missing = [line for line in _IGNORED if line not in there.splitlines()]
+    if missing:
+        write_text(file, "\n".join([*there.splitlines(), *missing]) + "\n")
 
 
 class BoardFolder:
@@ -74,21 +84,14 @@ class BoardFolder:
     Args:
         root: the folder.
         season: one of its seasons.
+        reads_only: whether nothing is to be written, not even what a new board has.
     """
 
-    def __init__(self, root: Path, season: Season) -> None:
+    def __init__(self, root: Path, season: Season, *, reads_only: bool = False) -> None:
         self.root, self.season = root, season
-        root.mkdir(parents=True, exist_ok=True)
-        self._lock = (root / ".lock").open("a")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise LmgymError(
-                f"another command is at work in {root}; wait until it is done"
-            ) from None
-        self.results = Results(root, season.id)
-        self._begin()
+        self._lock = None if reads_only else _locked(root)
+        self.results = Results(root, season.id, trusts_index=not reads_only)
+        self._begin(reads_only)
 
     def __enter__(self) -> BoardFolder:
         return self
@@ -99,11 +102,14 @@ class BoardFolder:
     def close(self) -> None:
         """Let other commands work on the board."""
         self.results.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
-    def _begin(self) -> None:
+    def _begin(self, reads_only: bool) -> None:
         """Write the row of the season, or compare it with the season's file."""
         digest, first = tracks_digest(self.season), self.results.season_row()
+        if first is None and reads_only:
+            return
         if first is None:
             self._append([SeasonRow(self.season.id, digest)])
         elif first.tracks != digest:
@@ -147,6 +153,9 @@ class BoardFolder:
             LmgymError: where it cannot be entered: this name and version were entered with other
                 files, the season takes no entries any more, or it cannot play its tracks.
         """
+        name = submission.manifest.name
+        if any(row.manifest["name"] == name for row in reference_rows(self.season)):
+            raise LmgymError(f"{name!r} is the name of a reference of the season; choose another")
         known = self.results.entries().get(submission.manifest.entry)
         if known is None:
             self._check_time()
@@ -281,6 +290,18 @@ class BoardFolder:
     def _append(self, rows: Sequence[ResultRow]) -> None:
         if rows:
             self.results.append(rows)
+
+
+def _locked(root: Path) -> TextIO:
+    """The lock of a board, which is made where there is none."""
+    settle(root)
+    lock = (root / ".lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise LmgymError(f"another command is at work in {root}; wait until it is done") from None
+    return lock
 
 
 def ratings_path(root: Path, season: Season) -> Path:

@@ -99,12 +99,13 @@ def missing(season: Season, results: Results) -> list[Job]:
 
 
 def current_entries(entries: Mapping[str, EntryRow], track: str) -> list[EntryRow]:
-    """The entries of a track, of each name the highest version."""
-    newest: dict[str, tuple[int, EntryRow]] = {}
+    """The entries of a track, of each name the highest version; references are their own names."""
+    newest: dict[tuple[str, bool], tuple[int, EntryRow]] = {}
     for row in entries.values():
         name, _, version = row.entry.rpartition("@")
-        if int(version) > newest.get(name, (0, row))[0]:
-            newest[name] = int(version), row
+        key = name, row.source == "reference"
+        if int(version) > newest.get(key, (0, row))[0]:
+            newest[key] = int(version), row
     return [row for _, row in newest.values() if track in row.manifest["tracks"]]
 
 

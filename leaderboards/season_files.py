@@ -53,10 +53,11 @@ def seasons_of(board: Path) -> list[str]:
 
 
 def write_season(board: Path, season: Season) -> Path:
-    """Write the season into a board; returns where."""
-    path = season_path(board, season.id)
+    """Write the season into a board; returns where. What could not be read again is refused."""
+    path, text = season_path(board, season.id), season_text(season)
+    _season(tomllib.loads(text), season.id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, season_text(season))
+    write_text(path, text)
     return path
 
 
@@ -97,7 +98,7 @@ def _toml(value: Any) -> str:
         return "{ " + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + " }"
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # as TOML wants it
 
 
 def _table(path: Path) -> dict[str, Any]:

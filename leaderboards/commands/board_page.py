@@ -82,12 +82,19 @@ class _OnePage(SimpleHTTPRequestHandler):
         super().__init__(*args)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
+        self.wfile.write(self._headed())
+
+    def do_HEAD(self) -> None:
+        self._headed()
+
+    def _headed(self) -> bytes:
+        """The page, once its headers are sent."""
         body = self._page.read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        return body
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
         """Say nothing."""

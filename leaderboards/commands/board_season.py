@@ -12,7 +12,8 @@ from lmgym.commands.arguments import parse_options, split_names
 from lmgym.commands.files import write_text
 from lmgym.errors import LmgymError
 
-from ..board_folder import find_season
+from ..board_folder import find_season, settle
+from ..results.store import Results
 from ..season import check_id, commitment_to, season_path
 from ..season_files import write_season
 
@@ -61,6 +62,7 @@ def open_season(argv: Sequence[str]) -> int:
     if closes is not None and closes < opens:
         raise LmgymError(f"--closes {args.closes} is past; give a day from {opens} on")
     secret = secrets.token_hex(32)
+    settle(root)
     season = replace(
         like,
         id=name,
@@ -70,9 +72,9 @@ def open_season(argv: Sequence[str]) -> int:
         commitment=commitment_to(secret),
         secret="",
     )
+    write_season(root, season)
     write_text(kept, secret + "\n")
     kept.chmod(0o600)
-    write_season(root, season)
     print(f"season {name} is open: {path}\ncommitment {season.commitment}")
     print(f"keep {kept} to yourself until lmgym board reveal {name}; never commit it")
     return 0
@@ -92,15 +94,20 @@ def reveal(argv: Sequence[str]) -> int:
     secret = args.secret or kept.read_text(encoding="utf-8").strip()
     write_season(root, season.revealed(secret))
     print(f"season {season.id} is final; lmgym board rate plays it with the seeds that count")
+    with Results(root, season.id, trusts_index=False) as results:
+        if not results.has_phase("open"):
+            print("nothing was played before, so it is public: it still takes entries")
     return 0
 
 
 def workflow(argv: Sequence[str]) -> int:
     """Print the workflow of a repository that takes submissions by pull request."""
+    usage = "lmgym board workflow >.github/workflows/board.yml"
     if argv and argv[0] not in ("-h", "--help"):
-        raise LmgymError(
-            f"unexpected {argv[0]!r}; usage: lmgym board workflow >.github/workflows/board.yml"
-        )
+        raise LmgymError(f"unexpected {argv[0]!r}; usage: {usage}")
+    if argv:
+        print(f"usage: {usage}\n\nPrint a workflow that takes submissions by pull request.")
+        return 0
     print(_WORKFLOW.read_text(encoding="utf-8"), end="")
     return 0
 

@@ -85,10 +85,10 @@ def check(argv: Sequence[str]) -> int:
     about = "Say what is wrong with a submission's folder, or a run: lmgym board check DIR."
     (args,) = parse_options({"submission": CheckArgs}, options, "board check", about)
     with tempfile.TemporaryDirectory() as place:
-        root = Path(args.board) if Path(args.board).exists() else Path(place) / "board"
+        root = Path(args.board)
         season = find_season(root, args.season)
         submission = _packed(args, source, season, Path(place))
-        with BoardFolder(root, season) as folder:
+        with BoardFolder(root, season, reads_only=True) as folder:
             folder.check(submission)
             flags = folder.copy_flags(submission)
     manifest = submission.manifest

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -11,12 +13,27 @@ import pytest
 from lmgym.cli import main
 from lmgym.games.networks import MLPPolicy
 from lmgym.leaderboards.board import make_board
-from lmgym.leaderboards.board_folder import BoardFolder
+from lmgym.leaderboards.board_folder import BoardFolder, find_season
+from lmgym.leaderboards.commands.board_page import _OnePage
+from lmgym.leaderboards.evaluation import current_entries
 from lmgym.leaderboards.results.store import Results
 from lmgym.leaderboards.season_files import write_season
 from lmgym.policies.loading import load_policy
 
 from ..small_boards import SEASON, forge, played
+
+
+class _Request:
+    """A connection that has asked for something."""
+
+    def __init__(self, asked: bytes, answer: io.BytesIO) -> None:
+        self._asked, self._answer = asked, answer
+
+    def makefile(self, *args: object) -> io.BytesIO:
+        return io.BytesIO(self._asked)
+
+    def sendall(self, data: bytes) -> None:
+        self._answer.write(data)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +93,60 @@ def test_a_copy_under_a_new_name_is_flagged(
 def test_a_check_enters_nothing(
     board: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = sorted(board.rglob("*"))
     words = ("--board", board, "--name", "mine", "--tracks", "sums")
-    assert run("check", model, *words) == 0
-    assert "it can be submitted" in capsys.readouterr().out
-    assert sorted(board.rglob("*")) == before
+    for path in (".lock", "cache.sqlite", "results"):
+        before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
+        assert run("check", model, *words) == 0
+        assert "it can be submitted" in capsys.readouterr().out
+        assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
+        (shutil.rmtree if (board / path).is_dir() else os.remove)(board / path)
+
+
+def test_a_reference_keeps_its_name_and_its_tracks(
+    board: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--board", board, "--tracks", "sums", "--authors", "Ada")
+    for name in ("oracle", "best"):
+        assert run("submit", model, "--name", name, *words) == 2
+        assert f"{name!r} is the name of a reference" in capsys.readouterr().err
+    with Results(board, "small") as results:
+        rows = results.entries()
+    (oracle,) = [row for row in rows.values() if row.manifest["name"] == "oracle"]
+    other = replace(oracle, entry="oracle@2", source="weights")
+    assert oracle in current_entries({**rows, other.entry: other}, "sums")
+
+
+def test_what_git_leaves_out_is_added_to_a_repository(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("secrets.env\n.lock")
+    assert run("open", "spring", "--board", tmp_path) == 0
+    lines = (tmp_path / ".gitignore").read_text().splitlines()
+    assert lines[:2] == ["secrets.env", ".lock"]
+    assert sorted(lines[2:]) == ["cache.sqlite", "seasons/*.secret", "submissions/.new-*"]
+    assert run("open", "summer", "--board", tmp_path) == 0
+    assert (tmp_path / ".gitignore").read_text().splitlines() == lines
+
+
+def test_a_title_that_toml_would_not_take_is_written_so_that_it_does(tmp_path: Path) -> None:
+    assert run("open", "spring", "--board", tmp_path, "--title", 'a\x7f"b\\') == 0
+    assert find_season(tmp_path, "spring").title == 'a\x7f"b\\'
+
+
+def test_the_server_tells_of_nothing_but_the_page(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("here")
+    answer = io.BytesIO()
+    for method in (b"GET", b"HEAD"):
+        request = _Request(method + b" /pyproject.toml HTTP/1.0\r\n\r\n", answer)
+        _OnePage(tmp_path / "page.html", request, ("127.0.0.1", 1), None)
+    told = answer.getvalue().decode()
+    assert told.count("Content-Length: 4\r\n") == 2
+    assert told.count("here") == 1
+
+
+def test_help_is_no_workflow(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("workflow", "--help") == 0
+    assert "usage: lmgym board workflow" in capsys.readouterr().out
+    assert run("workflow") == 0
+    assert "pull_request" in capsys.readouterr().out
 
 
 def test_a_check_makes_no_board(
