@@ -22,7 +22,15 @@ from lmgym.games.run import GameRun, Turn
 from lmgym.games.worlds import GameWorld, as_game_world
 from lmgym.training.records import plain_value
 
-__all__ = ["Fixture", "fixtures", "play_match", "play_matches", "player_name", "player_rng"]
+__all__ = [
+    "Fixture",
+    "ask",
+    "fixtures",
+    "play_match",
+    "play_matches",
+    "player_name",
+    "player_rng",
+]
 
 AnyGame: TypeAlias = GameWorld | Game[Any] | str
 
@@ -178,6 +186,34 @@ def play_matches(
     return records
 
 
+def ask(
+    player: Player, turn: Turn, rng: np.random.Generator, *, raise_errors: bool = False
+) -> int | str | Forfeit:
+    """A player's move, or why there is none.
+
+    Args:
+        player: who is asked.
+        turn: what it is asked.
+        rng: what it draws from.
+        raise_errors: raise what the player raises; a `PlayerFailure` forfeits all the same.
+    """
+    try:
+        said = player.act(turn, rng)
+    except PlayerFailure as failure:  # to raise it would find no defect of ours
+        return Forfeit(turn.seat, failure.cause, str(plain_value(str(failure)[:_MOST_WORDS])))
+    except Exception as error:  # whatever a player raises costs it the game
+        if raise_errors:
+            raise
+        return Forfeit(turn.seat, "error", _told(error))
+    move = _plain_move(said)
+    if move is not None:
+        return move
+    reason = f"the player returned {_what(said)}, which is no move"
+    if raise_errors:
+        raise LmgymError(f"{reason}; act returns a number or a message")
+    return Forfeit(turn.seat, "no move", reason)
+
+
 def player_rng(seed: int, deal: int, seat: int) -> np.random.Generator:
     """What the player of a seat draws from in a match."""
     return np.random.default_rng((seed, deal, seat))
@@ -213,7 +249,9 @@ class _Match:
         """Play to the end."""
         run = self.run
         while run.mover is not None:
-            said = self._ask(run.turn())
+            turn = run.turn()
+            player, rng = self._players[turn.seat], self._rngs[turn.seat]
+            said = ask(player, turn, rng, raise_errors=self._raise_errors)
             if isinstance(said, Forfeit):
                 self.forfeit = said
                 run.forfeit(said.seat, said.reason)
@@ -228,24 +266,6 @@ class _Match:
         """All that was tried."""
         pairs = zip(self.run.moves, self._lengths, strict=True)
         return tuple(RecordedMove(*move, length) for move, length in pairs)
-
-    def _ask(self, turn: Turn) -> int | str | Forfeit:
-        """The mover's move, or why there is none."""
-        try:
-            said = self._players[turn.seat].act(turn, self._rngs[turn.seat])
-        except PlayerFailure as failure:  # to raise it would find no defect of ours
-            return Forfeit(turn.seat, failure.cause, str(plain_value(str(failure)[:_MOST_WORDS])))
-        except Exception as error:  # whatever a player raises costs it the game
-            if self._raise_errors:
-                raise
-            return Forfeit(turn.seat, "error", _told(error))
-        move = _plain_move(said)
-        if move is not None:
-            return move
-        reason = f"the player returned {_what(said)}, which is no move"
-        if self._raise_errors:
-            raise LmgymError(f"{reason}; act returns a number or a message")
-        return Forfeit(turn.seat, "no move", reason)
 
 
 def _plain_move(said: Any) -> int | str | None:

@@ -15,7 +15,7 @@ from lmgym.games.worlds import GameWorld, find_game
 from lmgym.registry import WORLDS
 from lmgym.training.records import plain_value
 
-__all__ = ["Shown", "game_of", "replay", "steps"]
+__all__ = ["Shown", "game_of", "replay", "steps", "unanswered"]
 
 _MOST_SHOWN = 200
 _LOADS = (":", "/", "\\")
@@ -59,6 +59,21 @@ def replay(record: MatchRecord, world: GameWorld | None = None) -> GameRun[Any]:
 def steps(record: MatchRecord, world: GameWorld | None = None) -> Iterator[Shown]:
     """The moves of a record as they are played again; arguments and errors as for `replay`."""
     return _told_versions(record, _start(record, world))
+
+
+def unanswered(record: MatchRecord, world: GameWorld | None = None) -> Turn | None:
+    """What the player was asked that forfeited without a move; None where none did.
+
+    Arguments and errors as for `replay`.
+    """
+    forfeit = record.forfeit
+    if forfeit is None or forfeit.cause == "illegal":
+        return None
+    run = _start(record, world)
+    for _ in _moves(record, run):
+        pass
+    _compare("the seat that forfeits", run.mover, forfeit.seat)
+    return run.turn()
 
 
 def game_of(record: MatchRecord) -> GameWorld:
@@ -107,6 +122,15 @@ def _told_versions(record: MatchRecord, run: GameRun[Any]) -> Iterator[Shown]:
 
 
 def _play(record: MatchRecord, run: GameRun[Any]) -> Iterator[Shown]:
+    yield from _moves(record, run)
+    _end(record, run)
+    _compare("returns", run.returns, record.returns)
+    facts = {} if run.forfeited is not None else plain_value(run.facts())
+    for name in sorted({*facts, *record.facts}):
+        _compare(f"the fact {name!r:.40}", facts.get(name), record.facts.get(name))
+
+
+def _moves(record: MatchRecord, run: GameRun[Any]) -> Iterator[Shown]:
     for number, move in enumerate(record.moves, 1):
         _compare(f"the seat of move {number}", run.mover, move.player)
         turn = run.turn()
@@ -116,11 +140,6 @@ def _play(record: MatchRecord, run: GameRun[Any]) -> Iterator[Shown]:
         _compare(f"the complaint about move {number}", kept.complaint, move.complaint)
         _compare(f"what is kept of move {number}", kept.said, move.said)
         yield Shown(turn, move)
-    _end(record, run)
-    _compare("returns", run.returns, record.returns)
-    facts = {} if run.forfeited is not None else plain_value(run.facts())
-    for name in sorted({*facts, *record.facts}):
-        _compare(f"the fact {name!r:.40}", facts.get(name), record.facts.get(name))
 
 
 def _end(record: MatchRecord, run: GameRun[Any]) -> None:
