@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, NamedTuple, TypeAlias, get_args
 
 from lmgym.errors import LmgymError
 from lmgym.games.records import MOST_CHARACTERS, N_SEEDS, MatchRecord
-from lmgym.games.strict_json import Row, check_number, check_text
+from lmgym.games.strict_json import Row, check_number, check_text, told
 
 from ..season import Phase
 from .chain import ChainRow
@@ -175,12 +176,29 @@ def _entry(row: Row) -> EntryRow:
     return EntryRow(
         entry=entry,
         source=source,
-        at=row.text("at", 10),
+        at=row.take("at", _day),
         manifest=row.take("manifest", _manifest),
         files={name: check_text(value, 64) for name, value in row.mapping("files").items()},
         flags=row.each("flags", lambda value: check_text(value, _MOST_TEXT)),
-        curve=row.take("curve", lambda value: value if isinstance(value, dict) else None),
+        curve=row.take("curve", _curve),
     )
+
+
+def _day(value: Any) -> str:
+    text = check_text(value, 10)
+    try:
+        is_day = str(date.fromisoformat(text)) == text  # other forms of a day do not sort
+    except ValueError:
+        is_day = False
+    if not is_day:
+        raise LmgymError(f"it is {told(text)}, which is no day; one is written as 2027-01-31")
+    return text
+
+
+def _curve(value: Any) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise LmgymError(f"it is {told(value)}; an object is allowed, or null")
+    return value
 
 
 def _manifest(value: Any) -> dict[str, Any]:
