@@ -74,9 +74,13 @@ def _phase(season: Season, results: Results) -> str:
 
 
 def ratings_of(board: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables alone, and the head of the results that they are of."""
-    tracks = {track["id"]: track["rows"] for track in board["tracks"]}
-    return {"season": board["season"]["id"], "head": board["head"], "tracks": tracks}
+    """The tables alone, what made them, and the head of the results that they are of."""
+    return {
+        "season": board["season"]["id"],
+        "version": board["version"],
+        "head": board["head"],
+        "tracks": {track["id"]: track["rows"] for track in board["tracks"]},
+    }
 
 
 class _Maker:
@@ -195,7 +199,7 @@ class _Maker:
             "license": manifest["license"],
             "summary": manifest["summary"],
             "kind": row.source,
-            "reference": row.source == "reference" or bool(manifest.get("reference")),
+            "reference": row.source == "reference",
             "verifiable": row.source in ("weights", "reference"),
             "flags": [*row.flags, *flags],
         }
