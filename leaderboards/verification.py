@@ -7,36 +7,33 @@ hand is then evaluated anew and has to write the same.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from lmgym.errors import LmgymError
-from lmgym.games.matches import fixtures, player_rng
-from lmgym.games.players import Player
-from lmgym.games.records import Forfeit, MatchRecord, RecordedMove
-from lmgym.games.replay import replay, steps
+from lmgym.games.matches import fixtures
+from lmgym.games.players import FailureCause
+from lmgym.games.records import MatchRecord
+from lmgym.games.replay import replay
 from lmgym.games.worlds import GameWorld, find_game
 
+from .asked_again import plays_so, points_of
+from .entry_checks import EntryChecks
 from .evaluation import Job, PairJob, SeedJob, Worker, missing
-from .references import reference_rows
 from .results.chain import ChainRow, Head, read_chain
 from .results.rows import EntryRow, EpisodesRow, MatchesRow, ResultRow, SeasonRow, result_row
 from .results.store import Results
 from .season import MatchTrack, Season, SingleTrack
 from .season_files import tracks_digest
 from .single_play import SingleWorld, Written
-from .submissions.checking import CURVE_FILE, read_curve
-from .submissions.copies import copies_of
-from .submissions.files import hash_files
-from .submissions.manifest import MANIFEST_FILE, read_manifest
 
 __all__ = ["Verification", "verify_season"]
 
 _AGREE = 0.9
-_LESS = 0.03  # of an entry's mean score, over all its rows that are evaluated anew
+_LESS = 0.03  # of an entry's mean score, or points, over all its rows that are evaluated anew
 _REPEATABLE = ("weights", "reference")
 
 
@@ -97,6 +94,7 @@ def verify_season(
     except LmgymError as error:  # the chain is broken: what follows cannot be told from a forgery
         checker.found.findings.append(str(error))
         return checker.found
+    checker.settle()
     checker.repeat(sample, random.SystemRandom() if rng is None else rng)
     checker.finish()
     return checker.found
@@ -108,13 +106,12 @@ class _Checker:
     def __init__(self, board: Path, season: Season) -> None:
         self._board, self._season = board, season
         self._path = board / "results" / f"{season.id}.jsonl"
-        self._entries: dict[str, EntryRow] = {}
+        self._entries = EntryChecks(board, season)
         self._seen: set[tuple[object, ...]] = set()
-        self._replaced: set[str] = set()
         self._worlds: dict[str, SingleWorld] = {}
         self._games: dict[str, GameWorld] = {}
         self._has_open = self._has_final = False
-        self._short: dict[str, list[float]] = {}
+        self._short: dict[tuple[str, str], list[float]] = {}
         self._jobs: list[tuple[int, Job, EpisodesRow | MatchesRow]] = []
         self.found = Verification()
 
@@ -132,11 +129,24 @@ class _Checker:
         except LmgymError as error:
             self._complain(row.number, str(error))
 
+    def settle(self) -> None:
+        """Once all rows were read: see to entries whose files are no longer at hand."""
+        for problem in self._entries.shown_problems():
+            self.found.findings.append(f"{self._path}: {problem}")
+        for entry, newer in self._entries.replaced.items():
+            n = sum(entry in (e.entry for e in job.members) for _, job, _ in self._jobs)
+            if n:
+                self.found.notices.append(
+                    f"{n:,} rows of {entry} cannot be evaluated anew, since {newer} has taken its"
+                    " place"
+                )
+
     def repeat(self, share: float, rng: random.Random) -> None:
         """Evaluate a share of the rows anew, at least one where there are any."""
-        n = min(len(self._jobs), max(1, round(share * len(self._jobs)))) if share > 0 else 0
+        jobs = [each for each in self._jobs if any(map(self._is_repeatable, each[1].members))]
+        n = min(len(jobs), max(1, round(share * len(jobs)))) if share > 0 else 0
         with Worker(self._board, self._season) as worker:
-            for number, job, row in rng.sample(self._jobs, n):
+            for number, job, row in rng.sample(jobs, n):
                 try:
                     self._repeat(number, job, row, worker)
                 except LmgymError as error:
@@ -149,7 +159,8 @@ class _Checker:
         if isinstance(row, SeasonRow):
             yield from self._season_problems(row)
         elif isinstance(row, EntryRow):
-            yield from self._entry_problems(row)
+            is_late = self._has_open and self._has_final
+            yield from self._entries.problems(row, is_late=is_late)
         elif isinstance(row, EpisodesRow):
             yield from self._episodes_problems(row, number)
         else:
@@ -164,78 +175,13 @@ class _Checker:
                 " the results began with; a season must not be changed once it has results"
             )
 
-    def _entry_problems(self, row: EntryRow) -> Iterator[str]:
-        if row.entry in self._entries:
-            yield f"'entry': {row.entry} was entered before"
-        self._entries[row.entry] = row
-        if row.source == "reference":
-            if row not in reference_rows(self._season):
-                yield f"{row.entry} is no reference of season {self._season.id}"
-            return
-        if self._has_final and self._has_open:
-            yield f"{row.entry} was entered after the seeds were revealed"
-        yield from self._file_problems(row)
-
-    def _told_problems(self, row: EntryRow, folder: Path) -> Iterator[str]:
-        """Differences between what the row says of an entry and what its folder says."""
-        manifest = read_manifest(folder)
-        curve = read_curve(folder) if CURVE_FILE in row.files else None
-        told: tuple[tuple[str, object, object], ...] = (
-            ("entry", row.entry, manifest.entry),
-            ("source", row.source, manifest.kind),
-            ("manifest", row.manifest, json.loads(json.dumps(asdict(manifest)))),
-            ("curve", row.curve, curve),
-        )
-        for name, theirs, ours in told:
-            if theirs != ours:
-                yield f"{name!r} of {row.entry} is not what {folder} says"
-        yield from self._flag_problems(row, folder)
-
-    def _flag_problems(self, row: EntryRow, folder: Path) -> Iterator[str]:
-        """Flags that are missing, and such as nothing speaks for."""
-        others = {
-            other.entry: self._board / "submissions" / other.entry.rpartition("@")[0]
-            for other in self._entries.values()
-            if other.source == "weights" and other.manifest["name"] != row.manifest["name"]
-        }
-        present = {
-            name: path
-            for name, path in others.items()
-            if (path / MANIFEST_FILE).is_file() and read_manifest(path).entry == name
-        }
-        found = {f"copy of {each.name}" for each in copies_of(folder, present)}
-        gone = {f"copy of {name}" for name in others.keys() - present.keys()}
-        for flag in sorted(found - set(row.flags)):
-            yield f"'flags' of {row.entry} lack {flag!r}"
-        for flag in sorted(set(row.flags) - found - gone):
-            if not flag.endswith(" was by others"):
-                yield f"'flags' of {row.entry} say {flag!r:.80}, and nothing is found of it"
-
-    def _file_problems(self, row: EntryRow) -> Iterator[str]:
-        """Differences between a submission's folder and what was entered."""
-        name, _, version = row.entry.rpartition("@")
-        folder = self._board / "submissions" / name
-        if not folder.is_dir():
-            yield f"{folder} is not there, so {row.entry} cannot be evaluated anew"
-            return
-        present = hash_files(folder)
-        is_other = present.get(MANIFEST_FILE) != row.files.get(MANIFEST_FILE)
-        if is_other and read_manifest(folder).version > int(version):
-            self._replaced.add(row.entry)
-            return
-        for file in sorted({*present, *row.files}):
-            if present.get(file) != row.files.get(file):
-                yield f"{folder / file} is not the file that {row.entry} was entered with"
-        if present == dict(row.files):
-            yield from self._told_problems(row, folder)
-
     def _is_repeatable(self, entry: EntryRow) -> bool:
-        return entry.source in _REPEATABLE and entry.entry not in self._replaced
+        return entry.source in _REPEATABLE and entry.entry not in self._entries.replaced
 
     def _known(self, entry: str, track: str) -> EntryRow:
-        if entry not in self._entries:
+        row = self._entries.rows.get(entry)
+        if row is None:
             raise LmgymError(f"{entry!r:.80} was not entered before")
-        row = self._entries[entry]
         if track not in row.manifest.get("tracks", ()):
             raise LmgymError(f"{entry} was not entered in track {track!r:.60}")
         return row
@@ -276,8 +222,7 @@ class _Checker:
                         f"'episodes[{place}].{name}': {track.env} gives"
                         f" {getattr(ours, name)!r:.80}, the row says {getattr(theirs, name)!r:.80}"
                     )
-        if self._is_repeatable(entry):
-            self._jobs.append((number, SeedJob(track, entry, row.k), row))
+        self._jobs.append((number, SeedJob(track, entry, row.k), row))
 
     def _matches_problems(self, row: MatchesRow, number: int) -> Iterator[str]:
         entries = [self._known(entry, row.track) for entry in row.entries]
@@ -302,30 +247,42 @@ class _Checker:
                 continue
             try:
                 replay(record, self._games[track.id])
+                _check_forfeit(record, [entries[side] for side in fixture.sides])
             except LmgymError as error:
                 yield f"'records[{place}]': {error}"
-        if any(self._is_repeatable(entry) for entry in entries):
-            self._jobs.append((number, PairJob(track, entries[0], entries[1]), row))
+        self._jobs.append((number, PairJob(track, entries[0], entries[1]), row))
 
     def _repeat(self, number: int, job: Job, row: EpisodesRow | MatchesRow, worker: Worker) -> None:
         """Whether agents do again what is recorded of them."""
         if isinstance(row, EpisodesRow):
             assert isinstance(job, SeedJob)
-            again = worker.play(job, row.phase)
-            assert isinstance(again, EpisodesRow)
-            pairs = list(zip(row.episodes, again.episodes, strict=True))
-            same = [a.texts == b.texts for a, b in pairs]
-            gain = sum(a.score - b.score for a, b in pairs) / len(pairs)
-            self._short.setdefault(row.entry, []).append(gain)
-            self._note(number, row.entry, same)
-            return
-        assert isinstance(job, PairJob)
-        for side, entry in enumerate((job.a, job.b)):
-            if self._is_repeatable(entry):
-                agent = worker.player(entry, job.track)
-                game = self._games[job.track.id]
-                same = [_plays_so(record, side, agent, game) for record in row.records]
-                self._note(number, entry.entry, same)
+            self._repeat_episodes(number, job, row, worker)
+        else:
+            assert isinstance(job, PairJob)
+            self._repeat_matches(number, job, row, worker)
+
+    def _repeat_episodes(self, number: int, job: SeedJob, row: EpisodesRow, worker: Worker) -> None:
+        again = worker.play(job, row.phase)
+        assert isinstance(again, EpisodesRow)
+        pairs = list(zip(row.episodes, again.episodes, strict=True))
+        gain = sum(a.score - b.score for a, b in pairs) / len(pairs)
+        self._short.setdefault((row.entry, "less"), []).append(gain)
+        self._note(number, row.entry, [a.texts == b.texts for a, b in pairs])
+
+    def _repeat_matches(self, number: int, job: PairJob, row: MatchesRow, worker: Worker) -> None:
+        asked = [side for side in (0, 1) if self._is_repeatable(job.members[side])]
+        is_same = True
+        for side in asked:
+            player, game = worker.player(job.members[side], job.track), self._games[job.track.id]
+            same = [plays_so(record, side, player, game) for record in row.records]
+            is_same &= all(same)
+            self._note(number, row.entries[side], same)
+        if len(asked) == 2:
+            again = row if is_same else worker.play(job, row.phase)
+            assert isinstance(again, MatchesRow)
+            for side in asked:
+                gain = points_of(row.records, side) - points_of(again.records, side)
+                self._short.setdefault((row.entries[side], "points less"), []).append(gain)
 
     def _note(self, number: int, entry: str, same: Sequence[bool]) -> None:
         """Count what went as recorded, and complain where too little did."""
@@ -342,16 +299,22 @@ class _Checker:
 
     def finish(self) -> None:
         """Compare means, and tell what was not played."""
-        for entry, gains in self._short.items():
+        for (entry, less), gains in self._short.items():
             gain = sum(gains) / len(gains)
             if gain > _LESS:
                 self.found.findings.append(
-                    f"{self._path}: {entry} evaluated anew scores {gain:.3f} less than recorded"
+                    f"{self._path}: {entry} evaluated anew scores {gain:.3f} {less} than recorded"
                 )
         if self.found.findings:
             return
         with Results(self._board, self._season.id, trusts_index=False) as results:
             jobs = missing(self._season, results)
+        lacking = self._entries.lacking_references()
+        if lacking:
+            self.found.notices.append(
+                f"references of the season that were not entered: {', '.join(lacking)}; lmgym board"
+                " rate enters them"
+            )
         if jobs:
             tracks = ", ".join(sorted({job.track.id for job in jobs}))
             self.found.notices.append(
@@ -360,26 +323,14 @@ class _Checker:
             )
 
 
-def _plays_so(record: MatchRecord, side: int, agent: Player, world: GameWorld) -> bool:
-    """Whether a player makes the recorded moves where it is asked as it was in the match."""
-    seat = record.sides.index(side)
-    rng = player_rng(record.seed, record.deal, seat)
-    try:
-        for shown in steps(record, world):
-            if shown.turn.seat == seat and not _is_same(agent.act(shown.turn, rng), shown.move):
-                return False
-    except LmgymError:  # it cannot move where the record says that it did
-        return False
-    return record.forfeit is None or record.forfeit.seat != seat or _is_own(record.forfeit)
-
-
-def _is_same(said: int | str, move: RecordedMove) -> bool:
-    """Whether a move is the recorded one, of which a long message is cut."""
-    if isinstance(said, str) and isinstance(move.said, str) and move.length:
-        return len(said) == move.length and said.startswith(move.said)
-    return said == move.said
-
-
-def _is_own(forfeit: Forfeit) -> bool:
-    """Whether what ended the game is something that weights and references can do."""
-    return forfeit.cause in ("illegal", "error", "no move")
+def _check_forfeit(record: MatchRecord, seated: Sequence[EntryRow]) -> None:
+    """Raise where a game ends in a way that only programs and endpoints can bring about."""
+    forfeit = record.forfeit
+    if forfeit is None or forfeit.cause not in get_args(FailureCause):
+        return
+    entry = seated[forfeit.seat]
+    if entry.source in _REPEATABLE:
+        raise LmgymError(
+            f"{entry.entry} is said to have forfeited by {forfeit.cause!r}; weights and references"
+            " do not"
+        )
