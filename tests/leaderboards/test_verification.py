@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
+from lmgym.games.deals import start_of
 from lmgym.games.matches import play_match
+from lmgym.games.records import Cause
+from lmgym.games.run import GameRun
+from lmgym.games.worlds import find_game
 from lmgym.leaderboards.board_folder import BoardFolder
+from lmgym.leaderboards.evaluation import Job, PairJob, SeedJob, Worker
+from lmgym.leaderboards.references import reference_rows
+from lmgym.leaderboards.results.rows import as_fields
+from lmgym.leaderboards.season import MatchTrack, SingleTrack
 from lmgym.leaderboards.season_files import write_season
 from lmgym.leaderboards.verification import Verification, verify_season
 
@@ -160,6 +168,50 @@ def test_a_season_that_was_changed_is_found(board: Path) -> None:
     assert "'tracks'" in found.findings[0]
 
 
+def row_of(job: Job) -> dict[str, Any]:
+    """What would come of a job, were it one of the season's."""
+    with Worker(Path(), SEASON) as worker:
+        return as_fields(worker.play(job))
+
+
+def a_seed_too_many(rows: Rows) -> None:
+    (oracle,) = (row for row in reference_rows(SEASON) if row.entry == "oracle@1")
+    track = SEASON.track("sums")
+    assert isinstance(track, SingleTrack)
+    rows.append(row_of(SeedJob(track, oracle, track.seeds)))
+
+
+def another_order(rows: Rows) -> None:
+    entries = {row.entry: row for row in reference_rows(SEASON)}
+    track = SEASON.track("nim")
+    assert isinstance(track, MatchTrack)
+    rows.append(row_of(PairJob(track, entries["random@1"], entries["best@1"])))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (a_seed_too_many, "'k': track sums has no seed 3"),
+        (another_order, "'entries': the smaller name comes first"),
+    ],
+)
+def test_results_that_the_season_does_not_ask_for_are_refused(
+    board: Path, change: Callable[[Rows], None], told: str
+) -> None:
+    forge(results(board), change)
+    (finding,) = checked(board).findings
+    assert told in finding
+
+
+def a_game_less(rows: Rows) -> None:
+    first_of(rows, "matches")["records"].pop()
+
+
+def a_game_more(rows: Rows) -> None:
+    records = first_of(rows, "matches")["records"]
+    records.append(records[0])
+
+
 def lost_move(rows: Rows) -> None:
     first_of(rows, "matches")["records"][0]["moves"].pop()
 
@@ -177,6 +229,8 @@ def picked_deal(rows: Rows) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
+        (a_game_less, "'records': there are 3, and 4 games"),
+        (a_game_more, "'records': there are 5, and 4 games"),
         (lost_move, "'records[0]'"),
         (won_game, "'records[1]': returns"),
         (picked_deal, "'records[2]': the deal, seed or players"),
@@ -241,6 +295,55 @@ def lost_on_purpose(rows: Rows) -> None:
     ]
     for record, told in zip(records, first_of(rows, "matches")["records"], strict=True):
         told |= {**record.as_object(), "players": told["players"]}
+
+
+def lost_by(cause: Cause, n_games: int = 4) -> Callable[[Rows], None]:
+    """Games that the best player is said to have forfeited at its first move."""
+
+    def change(rows: Rows) -> None:
+        for told in first_of(rows, "matches")["records"][:n_games]:
+            seat = told["players"].index("best@1")
+            game = find_game("lmgym/Nim-v0", {}).game
+            run = GameRun(game, start_of(game, told["deal"]))
+            if seat == 1:
+                run.act(told["moves"][0]["said"])
+            if cause == "illegal":
+                run.act("I pass.")
+                run.act("I pass.")
+            else:
+                run.forfeit(seat, "x")
+            told["moves"] = [
+                {"player": m.player, "said": m.said} | ({"complaint": m.complaint} if m[2] else {})
+                for m in run.moves
+            ]
+            told["ending"] = {"kind": "forfeit", "seat": seat, "cause": cause}
+            told["ending"]["reason"] = run.complaint
+            told |= {"returns": list(run.returns), "facts": {}}
+
+    return change
+
+
+@pytest.mark.parametrize("cause", ["error", "no move", "illegal"])
+def test_forfeits_that_never_were_are_found_by_asking_again(board: Path, cause: Cause) -> None:
+    forge(results(board), lost_by(cause))
+    assert checked(board).findings == []
+    assert "best@1 evaluated anew does the same in 0 of 4" in checked(board, 1.0).findings[0]
+
+
+@pytest.mark.parametrize("cause", ["time", "protocol", "crash"])
+def test_references_do_not_fail_as_programs_do(board: Path, cause: Cause) -> None:
+    forge(results(board), lost_by(cause, n_games=1))
+    (finding,) = checked(board).findings
+    assert f"'records[0]': best@1 is said to have forfeited by {cause!r}" in finding
+
+
+def test_a_few_games_that_were_never_lost_show_in_the_points(tmp_path: Path) -> None:
+    season = replace(SEASON, tracks=(replace(SEASON.track("nim"), games=20),))
+    played(tmp_path, season)
+    assert verify_season(tmp_path, season, sample=1.0).findings == []
+    forge(results(tmp_path), lost_by("error", n_games=2))
+    (finding,) = verify_season(tmp_path, season, sample=1.0).findings
+    assert "random@1 evaluated anew scores 0.100 points less than recorded" in finding
 
 
 @pytest.mark.parametrize(
