@@ -135,7 +135,7 @@ class _Checker:
             self.found.findings.append(f"{self._path}: {problem}")
         for entry, newer in self._entries.replaced.items():
             n = sum(entry in (e.entry for e in job.members) for _, job, _ in self._jobs)
-            if n:
+            if n and self._entries.rows[entry].source in _REPEATABLE:
                 self.found.notices.append(
                     f"{n:,} rows of {entry} cannot be evaluated anew, since {newer} has taken its"
                     " place"
