@@ -197,6 +197,18 @@ def test_a_version_that_was_not_entered_replaces_none(board: Path) -> None:
     assert checked(board).findings == []
 
 
+def test_of_what_nobody_could_evaluate_anew_no_rows_are_told(board: Path) -> None:
+    def change(rows: Rows) -> None:
+        (first, *_) = (r for r in rows if r["kind"] == "episodes" and r["entry"] == "oracle@1")
+        rows.append({**first, "entry": "mine@1"})
+
+    enter(board, "mine", 2)
+    forge(results(board), change)
+    found = checked(board)
+    assert found.findings == []
+    assert not any("mine@1" in told for told in found.notices)
+
+
 def test_references_that_were_not_entered_are_told(board: Path) -> None:
     def change(rows: Rows) -> None:
         rows[:] = [row for row in rows if row.get("entry") != "oracle@1"]
