@@ -181,6 +181,14 @@ def test_entries_after_the_seeds_were_revealed_are_found(board: Path) -> None:
     assert "yours@2 was entered after the seeds were revealed" in finding
 
 
+def test_a_season_whose_seeds_were_always_known_takes_entries_later(tmp_path: Path) -> None:
+    public = SEASON.revealed("hush")
+    played(tmp_path, public)
+    with BoardFolder(tmp_path, public) as folder:
+        folder.enter(check_submission(put(tmp_path, "mine")))
+    assert checked(tmp_path, public).findings == []
+
+
 def test_a_manifest_that_was_changed_is_found_whatever_its_version(board: Path) -> None:
     for version in (1, 2):
         manifest = put(board, "yours", version, author="Bob") / "manifest.toml"

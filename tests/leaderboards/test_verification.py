@@ -338,7 +338,8 @@ def test_references_do_not_fail_as_programs_do(board: Path, cause: Cause) -> Non
 
 
 def test_a_few_games_that_were_never_lost_show_in_the_points(tmp_path: Path) -> None:
-    season = replace(SEASON, tracks=(replace(SEASON.track("nim"), games=20),))
+    track = MatchTrack("nim", "Nim", "lmgym/Nim-v0", games=20, references=("random", "best"))
+    season = replace(SEASON, tracks=(track,))
     played(tmp_path, season)
     assert verify_season(tmp_path, season, sample=1.0).findings == []
     forge(results(tmp_path), lost_by("error", n_games=2))
