@@ -12,6 +12,7 @@ from typing import Any
 
 from lmgym.errors import LmgymError
 
+from .config_sizes import misfits
 from .rules import (
     MOST_IDS,
     Rule,
@@ -88,7 +89,11 @@ def check_config(config: Mapping[str, Any], arch: Architecture) -> list[str]:
         for name in ("model_type", "architectures", *arch.needed)
         if name not in config
     ]
-    return lacking + broken_rules(config, rules, f"{CONFIG_FILE}: ", _why_not)
+    wrong = lacking + broken_rules(config, rules, f"{CONFIG_FILE}: ", _why_not)
+    return wrong or [
+        f"{CONFIG_FILE} describes no model: {problem}"
+        for problem in misfits(config, arch.model_type)
+    ]
 
 
 def check_generation(config: Mapping[str, Any]) -> list[str]:
@@ -112,6 +117,7 @@ def _rope(value: Any) -> str:
 
 
 _MOST_LAYERS, _MOST_WIDTH = 128, 16_384
+_LEAST_POSITIONS = 32  # fewer hold no prompt of any world
 _ROPE_KINDS = ("default", "linear", "dynamic", "llama3", "yarn")
 _ROPE: Mapping[str, Rule] = {
     "rope_type": one_of(*_ROPE_KINDS),
@@ -146,7 +152,7 @@ _ROTARY: Mapping[str, Rule] = {
     "intermediate_size": size(4 * _MOST_WIDTH),
     "num_hidden_layers": size(_MOST_LAYERS),
     "num_attention_heads": size(256),
-    "max_position_embeddings": size(2**20),
+    "max_position_embeddings": size(2**20, _LEAST_POSITIONS),
     "hidden_act": one_of(*_ACTIVATIONS),
     "attention_bias": flag,
     "attention_dropout": number(0, 1),
@@ -173,7 +179,7 @@ _GPT2: Mapping[str, Rule] = {
     "n_embd": size(_MOST_WIDTH),
     "n_layer": size(_MOST_LAYERS),
     "n_head": size(256),
-    "n_positions": size(8192),
+    "n_positions": size(8192, _LEAST_POSITIONS),
     "n_inner": or_none(size(4 * _MOST_WIDTH)),
     "activation_function": one_of(*_ACTIVATIONS),
     "attn_pdrop": number(0, 1),
@@ -222,7 +228,12 @@ _SIZES = (
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "llama": Architecture("llama", "LlamaForCausalLM", _LLAMA, _SIZES),
-    "mistral": Architecture("mistral", "MistralForCausalLM", _LLAMA | _WINDOWS, _SIZES),
+    "mistral": Architecture(
+        "mistral",
+        "MistralForCausalLM",
+        _LLAMA | {"sliding_window": _WINDOWS["sliding_window"]},
+        _SIZES,
+    ),
     "qwen2": Architecture("qwen2", "Qwen2ForCausalLM", _LLAMA | _WINDOWS, _SIZES),
     "qwen3": Architecture("qwen3", "Qwen3ForCausalLM", _LLAMA | _WINDOWS, _SIZES),
     "smollm3": Architecture(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .tables import told
+from .texts import is_unicode
 
 __all__ = [
     "Rule",
@@ -105,6 +106,8 @@ def text(most: int, least: int = 0) -> Rule:
 
     def rule(value: Any) -> str:
         is_right = isinstance(value, str) and least <= len(value) <= most
+        if is_right and not is_unicode(value):
+            return "half of a surrogate pair is no character"
         return "" if is_right else f"a text of {least} to {most} characters is allowed"
 
     return rule

@@ -13,6 +13,8 @@ from jinja2.visitor import NodeTransformer
 
 from lmgym.errors import LmgymError
 
+from .texts import is_unicode
+
 __all__ = ["bounded_tree", "check_tree"]
 
 _MOST_CONSTANT, _MOST_NUMBER = 64, 16
@@ -46,9 +48,17 @@ _SEARCHING = ("in", "equalto", "eq", "ne")
 def check_tree(tree: nodes.Node) -> None:
     """Raise for a form, filter, test, function or method that is not on the lists."""
     for node in tree.find_all(nodes.Node):
+        if isinstance(node, nodes.Const | nodes.TemplateData):
+            _check_text(node)
         if type(node).__name__ not in _NODES:
             raise _refusal(type(node).__name__)
         _check_node(node)
+
+
+def _check_text(node: nodes.Const | nodes.TemplateData) -> None:
+    value = node.data if isinstance(node, nodes.TemplateData) else node.value
+    if isinstance(value, str) and not is_unicode(value):
+        raise LmgymError("holds half of a surrogate pair, which is no character")
 
 
 def _check_node(node: nodes.Node) -> None:

@@ -26,6 +26,7 @@ from jinja2.utils import Namespace
 from lmgym.errors import LmgymError
 
 from .template_forms import bounded_tree, check_tree
+from .texts import is_unicode
 
 __all__ = ["BoundedTemplate", "check_template"]
 
@@ -80,18 +81,25 @@ class BoundedTemplate:
 
         Raises:
             TemplateError: where the template refuses it, or comes upon something unexpected.
-            LmgymError: where it takes too many steps.
+            LmgymError: where it takes too many steps, or writes what is no text.
         """
         size = _size_of(values)
         token = _left.set([_LEAST_BUDGET + _BUDGET_PER_LETTER * size])
         try:
-            return self._template.render(**values)
+            return _whole(self._template.render(**values))
         except (TemplateError, LmgymError):
             raise
         except _BROKEN as error:
             raise TemplateRuntimeError(f"{type(error).__name__}: {error}") from None
         finally:
             _left.reset(token)
+
+
+def _whole(text: str) -> str:
+    """The text, if tokenizers can read it."""
+    if not is_unicode(text):
+        raise LmgymError("the chat template writes half of a surrogate pair, which is no character")
+    return text
 
 
 def _size_of(value: Any) -> int:

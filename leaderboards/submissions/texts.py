@@ -12,7 +12,7 @@ import unicodedata
 
 from lmgym.errors import LmgymError
 
-__all__ = ["checked_text"]
+__all__ = ["checked_text", "is_unicode"]
 
 _JOINERS = "\u200c\u200d"
 """Invisible, but part of how Persian, Indic scripts and emoji are spelled."""
@@ -62,6 +62,20 @@ def checked_text(text: str, most: int, *, least: int = 0) -> str:
     for word in re.findall(r"[^\W\d_]+", normal):
         _check_word(word)
     return normal
+
+
+def is_unicode(text: str) -> bool:
+    r"""Whether a text has no half of a surrogate pair, which UTF-8 cannot hold.
+
+    Example:
+        >>> is_unicode("\U0001f600"), is_unicode("\ud83d")
+        (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_letter(text: str, place: int, letter: str) -> None:

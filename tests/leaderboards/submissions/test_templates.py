@@ -184,3 +184,17 @@ def test_two_renderings_do_not_share_a_budget() -> None:
     template = BoundedTemplate("{% for a in t %}{{ a }}{% endfor %}")
     for _ in range(3):
         assert len(template.render(t="a" * 20_000)) == 20_000
+
+
+@pytest.mark.parametrize("source", [r"{{ '\ud83d' }}", "\ud83d", r"{% set x = ['\udfff'] %}"])
+def test_half_of_a_surrogate_pair_is_refused(source: str) -> None:
+    assert check_template(source, "x:") == [
+        "x: holds half of a surrogate pair, which is no character"
+    ]
+
+
+def test_a_text_that_no_tokenizer_reads_is_not_written() -> None:
+    template = BoundedTemplate("{{ messages[0].content }}")
+    with pytest.raises(LmgymError, match="writes half of a surrogate pair"):
+        template.render(messages=[{"role": "user", "content": "\ud83d"}])
+    assert template.render(messages=[{"role": "user", "content": "\U0001f600"}]) == "\U0001f600"

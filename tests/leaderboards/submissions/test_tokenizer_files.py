@@ -126,6 +126,19 @@ def replacing(n: int) -> dict[str, Any]:
             "dropout is 0.5",
         ),
         ({"model": {"type": "BPE", "vocab": {"a": 1}, "merges": [3]}}, "merges is a list of 1"),
+        (
+            {"model": {"vocab": {"a": 1}, "merges": [], "continuing_subword_prefix": "#"}},
+            "continuing_subword_prefix is '#'; allowed: None, ",
+        ),
+        (
+            {"model": {"vocab": {"a": 1}, "merges": [], "end_of_word_suffix": "é"}},
+            "end_of_word_suffix is ",
+        ),
+        (
+            {"decoder": {"type": "Strip", "content": " ", "start": 1, "stop": 1}},
+            "Strip.stop is 1; allowed: 0",
+        ),
+        ({"added_tokens": [{"id": 1, "content": "\ud83d"}]}, "half of a surrogate pair"),
         ({"plugin": "x"}, "'plugin' is not allowed"),
     ],
 )

@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save
 from lmgym.errors import LmgymError
 from lmgym.leaderboards.submissions.architectures import ARCHITECTURES
 from lmgym.leaderboards.submissions.checking import check_submission, problems
+from lmgym.leaderboards.submissions.config_sizes import misfits
 from lmgym.leaderboards.submissions.manifest import Weights, read_manifest
 from lmgym.leaderboards.submissions.tensor_files import read_header
 from lmgym.leaderboards.submissions.weights import BoundedTokenizer, load_weights
@@ -255,6 +256,7 @@ def test_names_and_shapes_are_those_that_the_config_implies(entry: Entry) -> Non
         ({"vocab_size": -1}, "vocab_size is -1"),
         ({"vocab_size": 262.0}, "vocab_size is 262.0"),
         ({"max_position_embeddings": 10**12}, "max_position_embeddings is"),
+        ({"max_position_embeddings": 16}, "a whole number from 32 to 1048576 is allowed"),
         ({"auto_map": {"AutoModelForCausalLM": "x.Y"}}, "'auto_map' is not allowed: it names code"),
         ({"quantization_config": {}}, "'quantization_config' is not allowed: save the weights in"),
         ({"_attn_implementation": "evil/kernel"}, "'_attn_implementation' is not allowed"),
@@ -298,6 +300,60 @@ def test_a_config_of_other_sizes_allocates_nothing_and_is_refused(
     assert found
     starts = ("model.safetensors: ", "config.json ", "tokenizer.json: ")
     assert all(line.startswith(starts) for line in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"head_dim": 1}, "a head has 1 numbers, which rotations cannot turn in pairs"),
+        ({"head_dim": 3}, "a head has 3 numbers, which rotations cannot turn in pairs"),
+        ({"head_dim": None, "hidden_size": 60}, "a head has 15 numbers"),
+        ({"head_dim": None, "hidden_size": 62}, "62 numbers cannot be split into 4 heads"),
+        ({"num_key_value_heads": 8}, "4 heads cannot share 8 heads of keys"),
+        ({"num_key_value_heads": 3}, "4 heads cannot share 3 heads of keys"),
+        (
+            {"rope_parameters": {"rope_type": "linear", "partial_rotary_factor": 0.5}},
+            "models of type llama turn all of a head",
+        ),
+    ],
+)
+def test_sizes_that_do_not_fit_one_another_are_refused(
+    entry: Entry, changes: dict[str, Any], told: str
+) -> None:
+    entry.edit_json("config.json", **changes)
+    assert only_problem(entry).startswith(f"config.json describes no model: {told}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"layer_types": ["full_attention"]}, "layer_types has 1 kinds for 2 layers"),
+        (
+            {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": None},
+            "layer_types has sliding_attention, without a sliding_window that is used",
+        ),
+        (
+            {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 8},
+            "layer_types has sliding_attention, without a sliding_window that is used",
+        ),
+    ],
+)
+def test_windows_that_are_missing_are_told(changes: dict[str, Any], told: str) -> None:
+    qwen = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, **changes}
+    assert misfits(qwen, "qwen2") == [told]
+    window = {"sliding_window": 8, "use_sliding_window": True}
+    layers = {"layer_types": ["full_attention", "sliding_attention"]}
+    assert misfits(qwen | window | layers, "qwen2") == []
+
+
+def test_a_part_of_a_head_is_turned_in_pairs() -> None:
+    neox = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 1}
+    assert misfits(neox, "gpt_neox") == []
+    assert misfits(neox | {"rotary_pct": 0.1}, "gpt_neox") == [
+        "a head has 8 numbers, of which 0 are turned, which rotations cannot turn in pairs"
+    ]
+    rope = {"partial_rotary_factor": 0.5}
+    assert misfits(neox | {"rope_parameters": rope, "rotary_pct": 0.1}, "gpt_neox") == []
 
 
 def test_sizes_that_are_left_to_transformers_are_asked_for(entry: Entry) -> None:
