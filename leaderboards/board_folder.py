@@ -34,6 +34,7 @@ from .single_play import SingleWorld
 from .submissions.architectures import GAME_POLICY
 from .submissions.checking import Submission, check_submission
 from .submissions.copies import copies_of
+from .tryout import try_out
 
 __all__ = [
     "BoardFolder",
@@ -160,6 +161,7 @@ class BoardFolder:
         if known is None:
             self._check_time()
             self._check_tracks(submission)
+            try_out(submission, self.season)
         elif dict(known.files) != dict(submission.hashes):
             raise LmgymError(
                 f"{known.entry} was entered with other files; raise the version in its"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lmgym.errors import LmgymError
 from lmgym.games.players import Player, PlayerFailure, find_player
-from lmgym.games.policies import GamePolicyPlayer
+from lmgym.games.policies import GamePolicy, GamePolicyPlayer
 from lmgym.games.text_players import TextPlayer, is_guided
 from lmgym.games.worlds import find_game
 
@@ -21,9 +21,9 @@ from .references import reference_contestant
 from .results.rows import EntryRow
 from .season import MatchTrack, SingleTrack, Track
 from .single_play import Contestant, PolicyContestant, SpeakerContestant
-from .submissions.architectures import GAME_POLICY
+from .submissions.checking import check_submission
 from .submissions.files import hash_files
-from .submissions.game_weights import load_game_policy_of
+from .submissions.game_weights import is_game_policy, load_game_policy_of
 from .submissions.manifest import Manifest, read_manifest
 from .submissions.weights import load_weights
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lmgym.episode import Episode
     from lmgym.policies.language_policy import LanguagePolicy
 
-__all__ = ["contestant", "player"]
+__all__ = ["contestant", "load_entry", "player", "player_of", "writer_of"]
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def contestant(
     if entry.source == "reference":
         yield reference_contestant(entry.manifest["player"], track)
     elif entry.source == "weights":
-        yield PolicyContestant(_policy(board, entry))
+        yield writer_of(*_weights(board, entry))
     elif entry.source == "process":
         with _process(board, entry, track, trusted) as agent:
             yield SpeakerContestant(_ProcessSpeaker(agent))
@@ -66,7 +66,7 @@ def player(
     if entry.source == "reference":
         yield find_player(entry.manifest["player"], game)
     elif entry.source == "weights":
-        yield _weights_player(board, entry, track)
+        yield player_of(*_weights(board, entry), track)
     elif entry.source == "process":
         with _process(board, entry, track, trusted) as agent:
             yield ProcessPlayer(agent)
@@ -75,15 +75,38 @@ def player(
         yield TextPlayer(speaker.answer, guide=True, name=entry.entry)
 
 
-def _name(entry: EntryRow) -> str:
-    return entry.entry.rpartition("@")[0]
+def load_entry(folder: Path, manifest: Manifest) -> LanguagePolicy | GamePolicy:
+    """The policy of an entry of kind "weights", from a folder that was checked."""
+    if is_game_policy(manifest):
+        return load_game_policy_of(folder, manifest)
+    return load_weights(folder, manifest)
+
+
+def writer_of(policy: LanguagePolicy | GamePolicy, manifest: Manifest) -> Contestant:
+    """A policy in single-player tracks."""
+    if is_game_policy(manifest):
+        raise LmgymError(f"{manifest.entry} is a policy of games, which cannot write")
+    return PolicyContestant(cast("LanguagePolicy", policy))
+
+
+def player_of(policy: LanguagePolicy | GamePolicy, manifest: Manifest, track: MatchTrack) -> Player:
+    """A policy in a two-player track."""
+    if is_game_policy(manifest):
+        found = GamePolicyPlayer(cast("GamePolicy", policy))
+        found.check(find_game(track.env, track.args).game)
+        return found
+    assert manifest.weights is not None
+    model = cast("LanguagePolicy", policy)
+    guide = is_guided(model, manifest.weights.guide)
+    return TextPlayer(model, guide=guide, temperature=track.temperature, name=manifest.entry)
 
 
 def _folder(board: Path, entry: EntryRow) -> Path:
     """The submission's folder, if it is still the one that was entered."""
-    folder = board / "submissions" / _name(entry)
-    for name, digest in hash_files(folder).items():
-        if entry.files.get(name) != digest:
+    folder = board / "submissions" / entry.entry.rpartition("@")[0]
+    found = hash_files(folder)
+    for name in sorted(found.keys() | entry.files.keys()):
+        if found.get(name) != entry.files.get(name):
             raise LmgymError(
                 f"{folder / name} is not the file that {entry.entry} was entered with; submit the"
                 " folder with a higher version"
@@ -96,20 +119,10 @@ def _manifest(board: Path, entry: EntryRow) -> tuple[Path, Manifest]:
     return folder, read_manifest(folder)
 
 
-def _policy(board: Path, entry: EntryRow) -> LanguagePolicy:
-    return load_weights(*_manifest(board, entry))
-
-
-def _weights_player(board: Path, entry: EntryRow, track: MatchTrack) -> Player:
-    folder, manifest = _manifest(board, entry)
-    assert manifest.weights is not None
-    if manifest.weights.arch == GAME_POLICY:
-        player = GamePolicyPlayer(load_game_policy_of(folder, manifest))
-        player.check(find_game(track.env, track.args).game)
-        return player
-    policy = _policy(board, entry)
-    guide = is_guided(policy, manifest.weights.guide)
-    return TextPlayer(policy, guide=guide, temperature=track.temperature, name=entry.entry)
+def _weights(board: Path, entry: EntryRow) -> tuple[LanguagePolicy | GamePolicy, Manifest]:
+    """The policy of an entry; what has a row may have been entered before a rule was made."""
+    submission = check_submission(_folder(board, entry))
+    return load_entry(submission.folder, submission.manifest), submission.manifest
 
 
 @contextmanager

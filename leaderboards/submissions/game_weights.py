@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmgym.errors import LmgymError
 
+from .architectures import GAME_POLICY
 from .json_files import read_object
 from .manifest import Manifest
 from .rules import Rule, broken_rules, list_of, size, text
@@ -22,7 +23,7 @@ from .weights import check_shapes
 if TYPE_CHECKING:
     from lmgym.games.policies import GamePolicy
 
-__all__ = ["POLICY_FILE", "check_game_policy", "load_game_policy_of"]
+__all__ = ["POLICY_FILE", "check_game_policy", "is_game_policy", "load_game_policy_of"]
 
 POLICY_FILE = "policy.json"
 _POLICY_BYTES = 16 * 2**20
@@ -68,7 +69,7 @@ def load_game_policy_of(folder: str | Path, manifest: Manifest) -> GamePolicy:
 
 def is_game_policy(manifest: Manifest) -> bool:
     """Whether an entry is a policy of games, and no language model."""
-    return manifest.weights is not None and manifest.weights.arch == "game-policy"
+    return manifest.weights is not None and manifest.weights.arch == GAME_POLICY
 
 
 def _check_description(described: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from lmgym.leaderboards.commands.board_page import _OnePage
 from lmgym.leaderboards.evaluation import current_entries
 from lmgym.leaderboards.results.store import Results
 from lmgym.leaderboards.season_files import write_season
+from lmgym.leaderboards.submissions.packing import pack
 from lmgym.policies.loading import load_policy
 
 from ..small_boards import SEASON, forge, played
@@ -349,15 +350,25 @@ def test_one_broken_folder_keeps_no_other_from_being_rated(
     assert "mine@1" in (board / "ratings" / "small.json").read_text()
 
 
-def test_an_entry_that_cannot_play_is_told_and_keeps_no_other_from_it(
+def test_an_entry_that_cannot_play_is_refused_and_keeps_no_other_from_it(
     board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     MLPPolicy(n_features=3, n_actions=2, width=4).save(tmp_path / "policy")
     words = ("--board", board, "--tracks", "nim", "--authors", "Ada", "--name", "lost")
-    assert run("submit", tmp_path / "policy", *words) == 1
-    assert "lost@1 in nim" in capsys.readouterr().err
+    results = board / "results" / "small.jsonl"
+    before = results.read_bytes()
+    for command in ("check", "submit"):
+        assert run(command, tmp_path / "policy", *words) == 2
+        assert "lost@1 cannot play track nim: the mlp policy does" in capsys.readouterr().err
+    assert results.read_bytes() == before
+    assert not (board / "submissions" / "lost").exists()
+
+    pack(tmp_path / "policy", board / "submissions", tracks=("nim",), name="lost")
+    results.unlink()
     assert run("rate", "--board", board) == 1
+    assert "lost is refused: lost@1 cannot play track nim" in capsys.readouterr().out
     assert "best@1" in (board / "ratings" / "small.json").read_text()
+    assert "lost@1" not in results.read_text()
 
 
 def test_a_season_without_results_is_not_right(
