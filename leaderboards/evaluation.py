@@ -6,6 +6,7 @@ what is interrupted goes on where it was.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from lmgym.games.players import Player
 from lmgym.games.worlds import find_game
 
 from .participants import contestant, player
+from .processes.process_agent import Failures
 from .results.rows import EntryRow, EpisodesRow, MatchesRow
 from .results.store import Results
 from .season import MatchTrack, Phase, Season, SingleTrack, Track
@@ -35,6 +37,7 @@ __all__ = [
 
 
 _MOST_OPEN = 4
+_MOST_REASON = 300
 
 
 class SeedJob(NamedTuple):
@@ -141,15 +144,30 @@ def evaluate(
                 on_progress(job)
             try:
                 row = worker.play(job)
-            except LmgymError as error:
-                failed[job.told] = str(error)
+            except BaseException as error:
+                if not _is_failure(error):
+                    raise
+                failed[job.told] = _told(error)
             else:
                 results.append([row])
     return failed
 
 
+def _is_failure(error: BaseException) -> bool:
+    """Whether an entry has failed, and nobody wants to stop; panics in Rust are no `Exception`."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, LmgymError):
+        return str(error)
+    return f"{type(error).__name__}: {str(error)[:_MOST_REASON]!a}"
+
+
 class Worker:
     """Plays jobs of a season; agents stay open until others need their place.
+
+    A program's failures in a track count on when it is closed and opened again.
 
     Args:
         board: holds the submissions.
@@ -160,6 +178,7 @@ class Worker:
     def __init__(self, board: Path, season: Season, *, trusted: bool = False) -> None:
         self._board, self._season, self._trusted = board, season, trusted
         self._open: dict[tuple[str, str], tuple[ExitStack, Any]] = {}
+        self._failures: defaultdict[tuple[str, str], Failures] = defaultdict(Failures)
 
     def __enter__(self) -> Self:
         return self
@@ -206,7 +225,8 @@ class Worker:
             while len(self._open) >= _MOST_OPEN:
                 self._close(next(iter(self._open)))
             stack = ExitStack()
-            agent = stack.enter_context(opener(self._board, entry, track, trusted=self._trusted))
+            words = {"trusted": self._trusted, "failures": self._failures[key]}
+            agent = stack.enter_context(opener(self._board, entry, track, **words))
             self._open[key] = stack, agent
         self._open[key] = self._open.pop(key)
         return self._open[key][1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lmgym.errors import LmgymError
 from lmgym.games.players import Player, PlayerFailure, find_player
@@ -14,7 +14,7 @@ from lmgym.games.text_players import TextPlayer, is_guided
 from lmgym.games.worlds import find_game
 
 from .endpoints import EndpointSpeaker
-from .processes.process_agent import ProcessAgent
+from .processes.process_agent import Failures, ProcessAgent
 from .processes.process_player import ProcessPlayer
 from .processes.sandbox import Limits
 from .references import reference_contestant
@@ -36,7 +36,12 @@ __all__ = ["contestant", "load_entry", "player", "player_of", "writer_of"]
 
 @contextmanager
 def contestant(
-    board: Path, entry: EntryRow, track: SingleTrack, *, trusted: bool = False
+    board: Path,
+    entry: EntryRow,
+    track: SingleTrack,
+    *,
+    trusted: bool = False,
+    failures: Failures | None = None,
 ) -> Iterator[Contestant]:
     """What writes for an entry in a single-player track.
 
@@ -45,13 +50,14 @@ def contestant(
         entry: whose.
         track: where.
         trusted: whether a process may run where no sandbox can be had.
+        failures: of the entry's process before.
     """
     if entry.source == "reference":
         yield reference_contestant(entry.manifest["player"], track)
     elif entry.source == "weights":
         yield writer_of(*_weights(board, entry))
     elif entry.source == "process":
-        with _process(board, entry, track, trusted) as agent:
+        with _process(board, entry, track, trusted, failures) as agent:
             yield SpeakerContestant(_ProcessSpeaker(agent))
     else:
         yield SpeakerContestant(_endpoint(board, entry, track))
@@ -59,7 +65,12 @@ def contestant(
 
 @contextmanager
 def player(
-    board: Path, entry: EntryRow, track: MatchTrack, *, trusted: bool = False
+    board: Path,
+    entry: EntryRow,
+    track: MatchTrack,
+    *,
+    trusted: bool = False,
+    failures: Failures | None = None,
 ) -> Iterator[Player]:
     """What plays for an entry in a two-player track; arguments as for `contestant`."""
     game = find_game(track.env, track.args).game
@@ -68,7 +79,7 @@ def player(
     elif entry.source == "weights":
         yield player_of(*_weights(board, entry), track)
     elif entry.source == "process":
-        with _process(board, entry, track, trusted) as agent:
+        with _process(board, entry, track, trusted, failures) as agent:
             yield ProcessPlayer(agent)
     else:
         speaker = _endpoint(board, entry, track)
@@ -126,11 +137,14 @@ def _weights(board: Path, entry: EntryRow) -> tuple[LanguagePolicy | GamePolicy,
 
 
 @contextmanager
-def _process(board: Path, entry: EntryRow, track: Track, trusted: bool) -> Iterator[ProcessAgent]:
+def _process(
+    board: Path, entry: EntryRow, track: Track, trusted: bool, failures: Failures | None
+) -> Iterator[ProcessAgent]:
     folder, manifest = _manifest(board, entry)
     assert manifest.process is not None
     limits = Limits(move_seconds=track.move_ms / 1000)
-    with ProcessAgent(manifest.process.command, folder, limits=limits, trusted=trusted) as agent:
+    words: dict[str, Any] = {"limits": limits, "trusted": trusted, "failures": failures}
+    with ProcessAgent(manifest.process.command, folder, **words) as agent:
         with suppress(PlayerFailure):  # the next game starts it again, and forfeits if it must
             agent.start(track.id, track.env)
         yield agent

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,10 +17,28 @@ from lmgym.games.players import PlayerFailure
 from .protocol import VERSION, Channel, action_of, check_ready
 from .sandbox import CommandError, Limits, check_sandbox, end, launch, stop
 
-__all__ = ["ProcessAgent"]
+__all__ = ["Failures", "ProcessAgent"]
 
 _GRACE = 0.5
 """Seconds that a program has to end, once it was told to quit, or has closed its streams."""
+
+_NEXT_START = 5.0
+"""Seconds that a program has to get ready at most, once it was not ready in time."""
+
+
+@dataclass
+class Failures:
+    """What a program did wrong so far; all agents that start it may share it.
+
+    Attributes:
+        n: how often it failed.
+        last: the last failure.
+        was_late: whether a start took too long.
+    """
+
+    n: int = 0
+    last: PlayerFailure | None = None
+    was_late: bool = False
 
 
 class ProcessAgent:
@@ -33,9 +52,10 @@ class ProcessAgent:
         folder: where it runs, and all of its own that it can read.
         limits: what it may use.
         trusted: run it without the sandbox, with limits of resources alone.
+        failures: of the program before; by default it has none.
 
     Attributes:
-        n_failures: how often it failed.
+        failures: of the program.
 
     Raises:
         LmgymError: where the sandbox cannot be had, and the program is not trusted.
@@ -63,6 +83,7 @@ class ProcessAgent:
         *,
         limits: Limits | None = None,
         trusted: bool = False,
+        failures: Failures | None = None,
     ) -> None:
         if not command or not all(isinstance(word, str) and "\0" not in word for word in command):
             raise LmgymError(f"command {list(command)!r:.80} must be a program and its arguments")
@@ -70,7 +91,7 @@ class ProcessAgent:
             raise LmgymError(f"{str(folder)!r} is no folder; give the one the program lies in")
         if not trusted:
             check_sandbox()
-        self.n_failures = 0
+        self.failures = failures or Failures()
         self._command = tuple(command)
         self._folder = Path(folder).resolve()
         self._limits = limits or Limits()
@@ -78,7 +99,11 @@ class ProcessAgent:
         self._hello: dict[str, Any] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
-        self._last_failure: PlayerFailure | None = None
+
+    @property
+    def n_failures(self) -> int:
+        """How often it failed."""
+        return self.failures.n
 
     @property
     def is_started(self) -> bool:
@@ -167,28 +192,29 @@ class ProcessAgent:
 
     def _begin(self) -> None:
         """A new process, which is ready."""
-        if self.n_failures > self._limits.most_failures and self._last_failure is not None:
+        known, limits = self.failures, self._limits
+        if known.n > limits.most_failures and known.last is not None:
             raise PlayerFailure(
-                self._last_failure.cause,
-                f"it failed {self.n_failures} times and is not started again",
+                known.last.cause, f"it failed {known.n} times and is not started again"
             )
-        deadline = time.monotonic() + self._limits.start_seconds
+        seconds = limits.start_seconds
+        deadline = time.monotonic() + (min(seconds, _NEXT_START) if known.was_late else seconds)
         try:
             words = {"trusted": self._trusted}
             self._process = launch(self._command, self._folder, self._limits, **words)
         except CommandError as error:
             raise self._failed(PlayerFailure("crash", f"it cannot be run: {error}")) from None
         self._channel = Channel(self._process, self._limits.line_bytes)
-        assert self._hello is not None
-        self._tell(self._hello, deadline)
         try:
-            check_ready(self._open_channel().hear(deadline))
+            self._channel.tell(self._hello or {}, deadline)
+            check_ready(self._channel.hear(deadline))
         except PlayerFailure as failure:
+            known.was_late = known.was_late or failure.cause == "time"
             raise self._failed(failure) from None
 
-    def _tell(self, message: Mapping[str, Any], deadline: float | None = None) -> None:
+    def _tell(self, message: Mapping[str, Any]) -> None:
         try:
-            self._open_channel().tell(message, deadline or self._deadline())
+            self._open_channel().tell(message, self._deadline())
         except PlayerFailure as failure:
             raise self._failed(failure) from None
 
@@ -206,8 +232,8 @@ class ProcessAgent:
             if failure.cause == "crash":
                 reason += f", and {_told(status)}"
             self._end(0.0)
-        self.n_failures += 1
-        self._last_failure = failure
+        self.failures.n += 1
+        self.failures.last = failure
         return PlayerFailure(
             failure.cause, f"{reason}; its last words: {words}" if words else reason
         )

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lmgym.leaderboards.board_folder import BoardFolder
-from lmgym.leaderboards.processes.sandbox import sandbox_problem
-from lmgym.leaderboards.season import SingleTrack
+from lmgym.leaderboards.processes import process_agent
+from lmgym.leaderboards.processes.sandbox import Limits, sandbox_problem
+from lmgym.leaderboards.season import MatchTrack, SingleTrack
 from lmgym.leaderboards.season_files import write_season
 from lmgym.leaderboards.single_play import SingleWorld
 from lmgym.leaderboards.submissions.packing import pack
@@ -144,3 +145,26 @@ def test_a_program_that_answers_as_another_does_is_flagged(tmp_path: Path) -> No
         (sums,) = rows_of(folder)
     assert sums["second@1"]["flags"] == ["answers as first@1 does"]
     assert sums["first@1"]["flags"] == sums["other@1"]["flags"] == []
+
+
+def test_a_program_is_started_so_often_and_no_more_in_all_games_of_a_track(
+    board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[str] = []
+    launch = process_agent.launch
+
+    def counted(command: Any, folder: Path, *words: Any, **more: Any) -> Any:
+        starts.append(folder.name)
+        return launch(command, folder, *words, **more)
+
+    monkeypatch.setattr(process_agent, "launch", counted)
+    track = SEASON.tracks[1]
+    assert isinstance(track, MatchTrack)
+    references = ("random", "best", *(f"mcts:{n}" for n in range(1, 5)))
+    season = replace(SEASON, tracks=(replace(track, references=references),))
+    write_season(tmp_path / "many", season)
+    with BoardFolder(tmp_path / "many", season) as folder:
+        entered(folder, tmp_path / "a", "zz", "sys.exit(1)")
+        (games,) = rows_of(folder)
+    assert games["zz@1"]["forfeits"] == 24
+    assert starts == ["zz"] * (Limits().most_failures + 1)

@@ -303,6 +303,40 @@ def test_too_many_failures_end_it_for_good(
     assert "it failed 3 times and is not started again" in str(failures[-1])
 
 
+def test_failures_go_on_where_another_agent_starts_the_program(
+    make_agent: Make, ask: Ask, tmp_path: Path
+) -> None:
+    first = make_agent("for message in asked(): sys.exit(1)", most_failures=1)
+    failure_of(ask, first)
+    first.close()
+    command, folder, limits = first._command, first._folder, first._limits
+    words: dict[str, Any] = {"limits": limits, "trusted": True, "failures": first.failures}
+    with ProcessAgent(command, folder, **words) as second:
+        failure_of(ask, second)
+        assert "it failed 2 times and is not started again" in str(failure_of(ask, second))
+    assert first.n_failures == 2
+
+
+def test_who_was_late_once_has_less_time_to_start(
+    make_agent: Make, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_agent, "_NEXT_START", 0.1)
+    agent = make_agent("import time; time.sleep(1000)", start_seconds=3.0, most_failures=3)
+    began = time.monotonic()
+    assert failure_of(ask, agent).cause == "time"
+    first = time.monotonic() - began
+    failures = [failure_of(ask, agent) for _ in range(4)]
+    assert {failure.cause for failure in failures} == {"time"}
+    assert "it failed 4 times" in str(failures[-1])
+    assert time.monotonic() - began < 2 * first
+
+
+def test_who_crashed_at_the_start_has_as_much_time_again(make_agent: Make, ask: Ask) -> None:
+    agent = make_agent("sys.exit(1)")
+    assert failure_of(ask, agent).cause == "crash"
+    assert not agent.failures.was_late
+
+
 def test_a_program_that_ignores_quit_is_ended(make_agent: Make, ask: Ask) -> None:
     agent = make_agent("""
     import signal
