@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ..board_folder import BoardFolder, find_season
 from ..processes.sandbox import check_sandbox
 from ..season import Season
 from ..submissions.checking import Submission
+from ..submissions.drafting import read_run, world_of
 from ..submissions.manifest import MANIFEST_FILE
 from ..submissions.packing import pack
 from .board_tables import play_jobs, print_tracks
@@ -146,10 +146,9 @@ def _packed(args: CheckArgs, source: str, season: Season, into: Path) -> Submiss
 
 def _suited(run: Path, season: Season) -> Sequence[str]:
     """The tracks of the world that a run was trained on; of its arguments where there are some."""
-    record = run / "lmgym.json"
-    facts = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    alike = [track for track in season.tracks if track.env == facts.get("env")]
-    world = facts.get("world") or facts.get("game") or {}
+    record = read_run(run)
+    alike = [track for track in season.tracks if track.env == record.get("env")]
+    world = world_of(record)
     same = [t for t in alike if all(world.get(name) == value for name, value in t.args.items())]
     found = [track.id for track in same or alike]
     if not found:

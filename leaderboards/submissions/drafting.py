@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import getpass
 import json
-import math
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from .architectures import ARCHITECTURES, CONFIG_FILE, GAME_POLICY
 from .checking import MOST_POINTS
 from .files import each_file
 from .game_weights import POLICY_FILE
-from .json_files import read_object
+from .json_files import parsed_object, read_object
 from .manifest import MANIFEST_FILE, Manifest, Training, Weights
 from .tables import told
 from .tensor_files import WEIGHTS_FILE
@@ -35,10 +34,12 @@ __all__ = [
     "is_draftable",
     "model_folder",
     "parts_of",
+    "read_run",
+    "world_of",
 ]
 
 UNSPECIFIED = "unspecified"
-_RECORD = "lmgym.json"
+_RECORD, _METRICS = "lmgym.json", "metrics.jsonl"
 _RECORD_BYTES = 16 * 2**20
 _CURVES = (
     ("validation/reward", "validation reward"),
@@ -108,7 +109,7 @@ def draft_manifest(
         summary: a sentence about it.
     """
     folder, model = Path(run), model_folder(run)
-    record = _record(folder) or _record(model)
+    record = read_run(folder) or read_run(model)
     sha256 = _sha256(model)
     training, world = _training(record), record.get("world")
     guide = world.get("guide") if isinstance(world, dict) else None
@@ -127,23 +128,38 @@ def draft_manifest(
 
 
 def draft_curve(run: str | Path) -> dict[str, Any] | None:
-    """The learning curve of a run as it is published; None where it has none."""
-    file = Path(run) / "metrics.jsonl"
+    """The learning curve of a run as it is published; None where it has none.
+
+    Raises:
+        LmgymError: where its metrics are no objects, or no numbers.
+    """
+    file = Path(run) / _METRICS
     if not file.is_file():
         return None
-    from lmgym.training.runs import read_metrics
-
-    rows = read_metrics(file)
+    rows = list(_metrics(file))
     for metric, label in _CURVES:
-        points = [
-            [round(row["seconds"], 3), round(row[metric], 6)]
-            for row in rows
-            if math.isfinite(row.get("seconds", math.nan))
-            and math.isfinite(row.get(metric, math.nan))
-        ]
+        pairs = [(_number(row, "seconds"), _number(row, metric)) for row in rows]
+        points = [[round(x, 3), round(y, 6)] for x, y in pairs if x is not None and y is not None]
         if points:
             return {"x": "seconds", "y": label, "points": _thinned(sorted(points))}
     return None
+
+
+def _metrics(file: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a run's metrics; a last one without its line break is still being written."""
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.endswith(b"\n"):
+                yield parsed_object(line, f"{file}, line {number}")
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    value = row.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise LmgymError(f"{_METRICS}: {name} is {told(value)}; numbers are allowed")
+    return float(value)
 
 
 def _thinned(points: list[list[float]]) -> list[list[float]]:
@@ -154,9 +170,21 @@ def _thinned(points: list[list[float]]) -> list[list[float]]:
     return [points[round(i * (n - 1) / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]
 
 
-def _record(folder: Path) -> dict[str, Any]:
+def read_run(folder: Path) -> dict[str, Any]:
+    """What a run's record says; empty where there is none."""
     file = folder / _RECORD
     return read_object(folder, _RECORD, _RECORD_BYTES) if file.is_file() else {}
+
+
+def world_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the world, or the game, that a record names."""
+    for name in ("world", "game"):
+        found = record.get(name) or {}
+        if not isinstance(found, dict):
+            raise LmgymError(f"{_RECORD}: {name} is {told(found)}; an object is allowed")
+        if found:
+            return found
+    return {}
 
 
 def _training(record: dict[str, Any]) -> Training:

@@ -150,6 +150,25 @@ def test_help_is_no_workflow(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pull_request" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[]", "lmgym.json: holds no object"),
+        (b"{", "lmgym.json: is no JSON"),
+        (b"\xff", "lmgym.json: is no UTF-8"),
+        (b'{"env": "lmgym/Math-v0", "world": [1]}', "lmgym.json: world is a list of 1"),
+        (b'{"env": "lmgym/Math-v0", "game": "x"}', "lmgym.json: game is 'x'"),
+        (b'{"env": ["lmgym/Math-v0"]}', "choose some of sums, nim, as --tracks"),
+    ],
+)
+def test_a_damaged_record_of_a_run_is_refused(
+    board: Path, model: Path, content: bytes, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (model / "lmgym.json").write_bytes(content)
+    assert run("check", model, "--board", board) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_a_check_makes_no_board(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from lmgym.errors import LmgymError
 from lmgym.leaderboards.submissions import packing
 from lmgym.leaderboards.submissions.checking import check_submission
-from lmgym.leaderboards.submissions.drafting import draft_curve, draft_manifest
+from lmgym.leaderboards.submissions.drafting import draft_curve, draft_manifest, world_of
 from lmgym.leaderboards.submissions.files import hash_files
 from lmgym.leaderboards.submissions.manifest import Training, read_manifest
 from lmgym.leaderboards.submissions.packing import pack
@@ -212,6 +212,45 @@ def test_a_long_curve_is_thinned_between_its_ends(run: Path) -> None:
     assert curve["y"] == "validation reward"
     assert len(curve["points"]) == 200
     assert (curve["points"][0], curve["points"][-1]) == ([0, 0], [999, 1])
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"[1]", "line 2: holds no object"),
+        (b"{", "line 2: is no JSON"),
+        (b"\xff", "line 2: is no UTF-8"),
+        (b"[" * 100_000, "line 2: is nested too deeply"),
+        (b'{"seconds": "soon", "validation/greedy": 1}', "seconds is 'soon'; numbers are"),
+        (b'{"seconds": 1, "validation/greedy": [1]}', "validation/greedy is a list of 1"),
+        (b'{"seconds": 1, "validation/greedy": true}', "validation/greedy is True; numbers are"),
+    ],
+)
+def test_metrics_that_are_damaged_are_refused(run: Path, line: bytes, told: str) -> None:
+    (run / "metrics.jsonl").write_bytes(b"{}\n" + line + b"\n")
+    with pytest.raises(LmgymError) as error:
+        draft_curve(run)
+    assert told in str(error.value)
+
+
+def test_metrics_that_are_still_being_written_are_read(run: Path) -> None:
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"seconds": 4.0, "validation/gre')
+    curve = draft_curve(run)
+    assert curve is not None
+    assert curve["points"] == [[0.5, 0.25], [3.0, 0.75]]
+
+
+@pytest.mark.parametrize(
+    ("record", "world"),
+    [
+        ({"world": {"difficulty": 5}}, {"difficulty": 5}),
+        ({"world": None, "game": {"cards": 3}}, {"cards": 3}),
+        ({"world": {}}, {}),
+    ],
+)
+def test_the_world_of_a_record_is_found(record: dict[str, Any], world: dict[str, Any]) -> None:
+    assert world_of(record) == world
 
 
 def test_a_network_of_sb3_says_why_it_cannot_be_entered(tmp_path: Path, board: Path) -> None:
