@@ -23,7 +23,13 @@ from .weights import check_shapes
 if TYPE_CHECKING:
     from lmgym.games.policies import GamePolicy
 
-__all__ = ["POLICY_FILE", "check_game_policy", "is_game_policy", "load_game_policy_of"]
+__all__ = [
+    "POLICY_FILE",
+    "check_game_policy",
+    "is_game_policy",
+    "load_game_policy_of",
+    "read_description",
+]
 
 POLICY_FILE = "policy.json"
 _POLICY_BYTES = 16 * 2**20
@@ -43,19 +49,28 @@ _RULES: Mapping[str, Mapping[str, Rule]] = {
 def check_game_policy(folder: Path) -> list[str]:
     """What is wrong with the policy in a folder."""
     try:
-        described = read_object(folder, POLICY_FILE, _POLICY_BYTES)
+        described = read_description(folder)
         header = read_header(folder / WEIGHTS_FILE)
-        problems = _check_description(described)
-        if problems:
-            return problems
         shapes = _shapes(described["kind"], described["arguments"])
-        problems += check_shapes(header, shapes, {})
+        problems = check_shapes(header, shapes, {})
         if wrong := [name for name, place in header.items() if place.dtype != "F32"]:
             problems.append(f"{WEIGHTS_FILE}: tensor {wrong[0]} is not of dtype F32")
         check_finite(folder / WEIGHTS_FILE, header)
     except LmgymError as error:
         return str(error).splitlines()
     return problems
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What a folder's `policy.json` says.
+
+    Raises:
+        LmgymError: with all that is wrong with it, a line each.
+    """
+    described = read_object(folder, POLICY_FILE, _POLICY_BYTES)
+    if problems := _check_description(described):
+        raise LmgymError("\n".join(problems))
+    return described
 
 
 def load_game_policy_of(folder: str | Path, manifest: Manifest) -> GamePolicy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from lmgym.errors import LmgymError
+from lmgym.games.policies import load_game_policy
+from lmgym.games.tabular import TabularPolicy
 from lmgym.leaderboards.submissions.copies import (
     agreement,
     agreement_of,
@@ -147,6 +149,72 @@ def test_another_shape_is_another_model(entry: Entry, copy: Path, tensors: Tenso
 def test_an_entry_without_weights_is_no_copy(entry: Entry, process_entry: Path) -> None:
     assert copies_of(process_entry, {"theirs": entry.folder}) == []
     assert copies_of(entry.folder, {"talker": process_entry}) == []
+
+
+def table(folder: Path, logits: NDArray[np.float32], order: Sequence[int] | None = None) -> Path:
+    """A policy with a table of 12 rows of 4 moves, saved in some order."""
+    policy = TabularPolicy(4, [f"page {row}" for row in (order or range(12))])
+    with torch.no_grad():
+        policy.blocks[0][:12] = torch.from_numpy(logits[list(order or range(12))])
+    policy.save(folder)
+    return folder
+
+
+@pytest.fixture
+def logits() -> NDArray[np.float32]:
+    return (3 * np.random.default_rng(0).standard_normal((12, 4))).astype(np.float32)
+
+
+@pytest.mark.parametrize("share", [0.003, 0.01])
+def test_a_table_with_noise_plays_as_before(
+    tmp_path: Path, logits: NDArray[np.float32], share: float
+) -> None:
+    theirs = table(tmp_path / "theirs", logits)
+    copied = table(tmp_path / "copy", noisy({"": logits}, share, seed=1)[""])
+    (finding,) = copies_of(copied, {"theirs": theirs})
+    assert finding.kind == "play"
+    assert finding.detail.startswith("moves have the chances of theirs, but for 0.")
+
+
+def test_a_table_that_is_shifted_and_in_another_order_plays_as_before(
+    tmp_path: Path, logits: NDArray[np.float32]
+) -> None:
+    theirs = table(tmp_path / "theirs", logits)
+    copied = table(tmp_path / "copy", logits + np.float32(5), list(range(11, -1, -1)))
+    assert kinds(copied, {"theirs": theirs}) == [("theirs", "play")]
+
+
+def test_rows_that_no_game_reaches_hide_no_copy(
+    tmp_path: Path, logits: NDArray[np.float32]
+) -> None:
+    theirs = table(tmp_path / "theirs", logits)
+    policy = load_game_policy(theirs)
+    assert isinstance(policy, TabularPolicy)
+    policy.extend([*policy.known, *(f"no page {row}" for row in range(50))])
+    with torch.no_grad():
+        policy.blocks[0][12:62] = 9 * torch.eye(4).repeat(13, 1)[:50]
+        policy.blocks[0][:12] += 5
+    policy.save(tmp_path / "copy")
+    assert kinds(tmp_path / "copy", {"theirs": theirs}) == [("theirs", "play")]
+
+
+def test_a_table_that_plays_otherwise_is_no_copy(
+    tmp_path: Path, logits: NDArray[np.float32]
+) -> None:
+    theirs = table(tmp_path / "theirs", logits)
+    rng = np.random.default_rng(1)
+    other = logits + 0.3 * rng.standard_normal(logits.shape).astype(np.float32)
+    assert copies_of(table(tmp_path / "other", other), {"theirs": theirs}) == []
+
+
+def test_tables_of_other_games_are_not_compared(
+    tmp_path: Path, logits: NDArray[np.float32]
+) -> None:
+    theirs = table(tmp_path / "theirs", logits)
+    TabularPolicy(3, [f"page {row}" for row in range(12)]).save(tmp_path / "three")
+    TabularPolicy(4, [f"heap {row}" for row in range(12)]).save(tmp_path / "heaps")
+    for name in ("three", "heaps"):
+        assert copies_of(tmp_path / name, {"theirs": theirs}) == []
 
 
 def test_equal_answers_tell_nothing_where_all_are_right() -> None:
