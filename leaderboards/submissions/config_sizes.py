@@ -65,10 +65,10 @@ def _rotation_problems(config: Mapping[str, Any], model_type: str, width: int) -
 
 
 def _window_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    kinds, n_layers = config.get("layer_types"), config["num_hidden_layers"]
+    kinds = config.get("layer_types")
     if not kinds:
         return
-    if len(kinds) != n_layers:
+    if len(kinds) != (n_layers := config["num_hidden_layers"]):
         yield f"layer_types has {len(kinds)} kinds for {n_layers} layers"
     has_window = config.get("sliding_window") and config.get("use_sliding_window")
     if "sliding_attention" in kinds and not has_window:
