@@ -149,7 +149,8 @@ class _Maker:
         if not scores:
             return []
         best, worst = rank_ranges(np.stack([each.means for each in scores.values()]))
-        thresholds = thresholds_of(scores, is_share=track.metric == "success")
+        is_share = track.metric == "success"
+        thresholds = thresholds_of(scores, is_share=is_share)
         alike = self._alike(track, scores)
         earlier = self._open_means(track)
         return [
@@ -157,7 +158,7 @@ class _Maker:
                 **self._identity(
                     entry, [*alike.get(entry, ()), *_gap_flags(each, earlier.get(entry))]
                 ),
-                **score_columns(each, thresholds),
+                **score_columns(each, thresholds, is_share=is_share),
                 "rank_low": int(best[place]),
                 "rank_high": int(worst[place]),
                 "curve": self._entries[entry].curve,

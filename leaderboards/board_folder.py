@@ -319,7 +319,18 @@ def page_path(root: Path, season: Season) -> Path:
 
 def ratings_text(board: Mapping[str, Any]) -> str:
     """The tables of a board as they are written."""
-    return json.dumps(ratings_of(board), indent=1, allow_nan=False) + "\n"
+    return json.dumps(_rounded(ratings_of(board)), indent=1, allow_nan=False) + "\n"
+
+
+def _rounded(value: Any) -> Any:
+    """The same value with numbers of as many digits as all processors agree on."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    return value
 
 
 def check_track(track: Track) -> None:

@@ -74,6 +74,8 @@ class EntryChecks:
             if row not in self._references:
                 yield f"{row.entry} is no reference of season {self._season.id}"
             return
+        if any(row.manifest["name"] == other.manifest["name"] for other in self._references):
+            yield f"'entry': {row.entry} has the name of a reference"
         if is_late:
             yield f"{row.entry} was entered after the seeds were revealed"
         yield from self._day_problems(row)

@@ -127,8 +127,9 @@ class Ratings:
         return MeanInterval(*(float(ELO_PER_NAT * value) for value in (mean, low[a], high[a])))
 
     def rows(self) -> list[RatedPlayer]:
-        """The players, by component and from the best to the worst."""
-        order = sorted(range(len(self.names)), key=lambda i: (self.components[i], -self.ratings[i]))
+        """The players, by component and from the best to the worst; equals in their order."""
+        places = range(len(self.names))
+        order = sorted(places, key=lambda i: (self.components[i], -self.ratings[i].round(6)))
         return [self._row(place) for place in order]
 
     def _row(self, place: int) -> RatedPlayer:

@@ -63,16 +63,23 @@ def _scores(cells: Sequence[Cell]) -> SeedScores:
     return SeedScores(means, mean, len(finished) + failed, failed)
 
 
-def score_columns(scores: SeedScores, thresholds: Floats) -> dict[str, Any]:
-    """An entry's columns: its mean with Student's interval over seeds, and the rest."""
+def score_columns(scores: SeedScores, thresholds: Floats, *, is_share: bool) -> dict[str, Any]:
+    """An entry's columns: its mean with Student's interval over seeds, and the rest.
+
+    Args:
+        scores: of the entry.
+        thresholds: of its profile.
+        is_share: whether scores are shares, whose intervals end at 0 and 1.
+    """
     mean = mean_interval(scores.means.tolist())
+    least, most = (0.0, 1.0) if is_share else (-math.inf, math.inf)
     runs = scores.means[:, None]  # (seeds, 1): a track is one task
     iqm = bootstrap_statistic(interquartile_mean, [runs], Resampling(np.random.default_rng(0)))
     profile = score_distribution(runs, thresholds)
     return {
         "score": mean.mean,
-        "low": _finite(mean.low),
-        "high": _finite(mean.high),
+        "low": _finite(max(mean.low, least)),
+        "high": _finite(min(mean.high, most)),
         "iqm": iqm.value,
         "iqm_low": _finite(iqm.low),
         "iqm_high": _finite(iqm.high),
