@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -88,8 +89,17 @@ def test_honest_rows_pass(board: Path) -> None:
     assert checked(board).findings == []
 
 
+def test_a_name_is_compared_with_its_last_authors(board: Path) -> None:
+    enter(board, "yours", 3, author="Eve")
+    assert checked(board).findings == []
+
+
 def entered_twice(rows: Rows) -> None:
     rows.append(row_of(rows, "mine@1"))
+
+
+def another_spelling(rows: Rows) -> None:
+    row_of(rows, "mine@1")["entry"] = "mine@01"
 
 
 def another_source(rows: Rows) -> None:
@@ -136,6 +146,7 @@ def an_earlier_day(rows: Rows) -> None:
     ("change", "told"),
     [
         (entered_twice, "'entry': mine@1 was entered before"),
+        (another_spelling, "'entry' of mine@01 is not what"),
         (another_source, "'source' of mine@1 is not what"),
         (another_curve, "'curve' of mine@1 is not what"),
         (no_curve, "'curve' of mine@1 is not what"),
@@ -227,14 +238,38 @@ def test_references_that_were_not_entered_are_told(board: Path) -> None:
     assert any("were not entered: oracle@1; lmgym board rate" in told for told in found.notices)
 
 
-def test_flags_of_copies_must_not_lack(tmp_path: Path) -> None:
-    write_season(tmp_path / "board", SEASON)
+def submit(board: Path, folder: Path, *words: str) -> None:
+    assert main(["board", "submit", str(folder), "--board", str(board), *words]) == 0
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A board with the same weights under two names."""
+    write_season(tmp_path / "copied", SEASON)
     load_policy("embedded").save(tmp_path / "model")
     for name in ("mine", "yours"):
-        words = ("submit", tmp_path / "model", "--board", tmp_path / "board", "--name", name)
-        options = ("--tracks", "sums", "--authors", "Ada")
-        assert main(["board", *map(str, (*words, *options))]) == 0
-    assert checked(tmp_path / "board").findings == []
-    forge(results(tmp_path / "board"), lambda rows: row_of(rows, "yours@1").update(flags=[]))
-    (finding,) = checked(tmp_path / "board").findings
+        words = ("--name", name, "--tracks", "sums", "--authors", "Ada")
+        submit(tmp_path / "copied", tmp_path / "model", *words)
+    return tmp_path / "copied"
+
+
+def test_flags_of_copies_must_not_lack(copied: Path) -> None:
+    assert checked(copied).findings == []
+    forge(results(copied), lambda rows: row_of(rows, "yours@1").update(flags=[]))
+    (finding,) = checked(copied).findings
     assert "'flags' of yours@1 lack 'copy of mine@1'" in finding
+
+
+def test_flags_of_copies_stay_when_the_other_has_a_new_version(
+    copied: Path, tmp_path: Path
+) -> None:
+    second = shutil.copytree(copied / "submissions" / "mine", tmp_path / "second")
+    manifest, weights = second / "manifest.toml", second / "model.safetensors"
+    text, data = manifest.read_text(), bytearray(weights.read_bytes())
+    before = hashlib.sha256(data).hexdigest()
+    data[-100_000:] = bytes(100_000)
+    weights.write_bytes(data)
+    text = text.replace(before, hashlib.sha256(data).hexdigest())
+    manifest.write_text(text.replace("version = 1", "version = 2"))
+    submit(copied, second)
+    assert checked(copied).findings == []
