@@ -140,6 +140,17 @@ def test_another_version_is_no_excuse_for_other_tables(
     assert f"{tables} is not what the results give" in capsys.readouterr().out
 
 
+def test_another_version_is_no_excuse_for_a_page_of_other_results(
+    board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_another_version(board)
+    page = board / "index.html"
+    head = json.loads((board / "ratings" / "small.json").read_text())["head"]["hash"]
+    page.write_text(page.read_text().replace(head, "f" * 64))
+    assert verify(board) == 1
+    assert f"{page} is not what the results give" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["", "[", "[]", "[" * 100_000, "null"])
 def test_tables_that_are_none_are_found(
     board: Path, text: str, capsys: pytest.CaptureFixture[str]
