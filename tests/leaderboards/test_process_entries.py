@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lmgym.leaderboards.board_folder import BoardFolder
-from lmgym.leaderboards.processes import process_agent
+from lmgym.leaderboards.processes import process_agent, sandbox
 from lmgym.leaderboards.processes.sandbox import Limits, sandbox_problem
 from lmgym.leaderboards.season import MatchTrack, SingleTrack
 from lmgym.leaderboards.season_files import write_season
@@ -151,7 +151,7 @@ def test_a_program_is_started_so_often_and_no_more_in_all_games_of_a_track(
     board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[str] = []
-    launch = process_agent.launch
+    launch = sandbox.launch
 
     def counted(command: Any, folder: Path, *words: Any, **more: Any) -> Any:
         starts.append(folder.name)
