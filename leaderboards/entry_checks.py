@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class EntryChecks:
             yield f"'entry': {row.entry} was entered before"
         self.rows[row.entry] = row
         if row.source == "reference":
-            if row not in self._references:
+            if not any(_is_same_reference(row, other) for other in self._references):
                 yield f"{row.entry} is no reference of season {self._season.id}"
             return
         if any(row.manifest["name"] == other.manifest["name"] for other in self._references):
@@ -199,3 +199,9 @@ def _defaults(cls: type) -> Any:
 def _plain(value: Any) -> Any:
     """As rows hold it."""
     return json.loads(json.dumps(value))
+
+
+def _is_same_reference(row: EntryRow, other: EntryRow) -> bool:
+    """Whether rows are of one reference; another version may say other words of it."""
+    words = {"summary": other.manifest["summary"]}
+    return replace(row, manifest={**row.manifest, **words}) == other

@@ -33,6 +33,7 @@ __all__ = [
     "current_entries",
     "evaluate",
     "missing",
+    "told_failure",
 ]
 
 
@@ -147,7 +148,7 @@ def evaluate(
             except BaseException as error:
                 if not _is_failure(error):
                     raise
-                failed[job.told] = _told(error)
+                failed[job.told] = told_failure(error)
             else:
                 results.append([row])
     return failed
@@ -158,7 +159,8 @@ def _is_failure(error: BaseException) -> bool:
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
-def _told(error: BaseException) -> str:
+def told_failure(error: BaseException) -> str:
+    """Why an entry cannot play, with the error's type where it is none of ours."""
     if isinstance(error, LmgymError):
         return str(error)
     return f"{type(error).__name__}: {str(error)[:_MOST_REASON]!a}"

@@ -22,7 +22,7 @@ from lmgym.games.worlds import GameWorld, find_game
 
 from .asked_again import plays_so, points_of
 from .entry_checks import EntryChecks
-from .evaluation import Job, PairJob, SeedJob, Worker, missing
+from .evaluation import Job, PairJob, SeedJob, Worker, missing, told_failure
 from .results.chain import ChainRow, Head, read_chain
 from .results.rows import EntryRow, EpisodesRow, MatchesRow, ResultRow, SeasonRow, result_row
 from .results.store import Results
@@ -149,8 +149,8 @@ class _Checker:
             for number, job, row in rng.sample(jobs, n):
                 try:
                     self._repeat(number, job, row, worker)
-                except LmgymError as error:
-                    self._complain(number, f"it cannot be evaluated anew: {error}")
+                except Exception as error:  # noqa: BLE001 - the others are checked all the same
+                    self._complain(number, f"it cannot be evaluated anew: {told_failure(error)}")
 
     def _complain(self, number: int, problem: str) -> None:
         self.found.findings.append(f"{self._path}, row {number + 1}: {problem}")

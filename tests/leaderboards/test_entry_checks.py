@@ -165,6 +165,29 @@ def test_forged_rows_are_named(board: Path, change: Callable[[Rows], None], told
     assert told in finding
 
 
+def test_the_name_of_a_reference_is_taken(board: Path) -> None:
+    shutil.move(board / "submissions" / "mine", board / "submissions" / "oracle")
+
+    def rename(rows: Rows) -> None:
+        row = row_of(rows, "mine@1")
+        row["entry"], row["manifest"]["name"] = "oracle@2", "oracle"
+
+    forge(results(board), rename)
+    assert any("oracle@2 has the name of a reference" in each for each in checked(board).findings)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "passes"), [("summary", "In other words.", True), ("tracks", ["nim"], False)]
+)
+def test_a_reference_is_what_it_plays(board: Path, field: str, value: Any, passes: bool) -> None:
+    def change(rows: Rows) -> None:
+        row_of(rows, "oracle@1")["manifest"][field] = value
+
+    forge(results(board), change)
+    told = "oracle@1 is no reference of season small"
+    assert any(told in each for each in checked(board).findings) is not passes
+
+
 def test_fields_that_an_earlier_version_did_not_know_are_no_difference(board: Path) -> None:
     def change(rows: Rows) -> None:
         manifest = row_of(rows, "mine@1")["manifest"]
