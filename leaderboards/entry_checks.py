@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lmgym.errors import LmgymError
+
 from .evaluation import current_entries
 from .references import reference_rows
 from .results.rows import EntryRow
+from .results.store import Results
 from .season import Season
 from .submissions.checking import CURVE_FILE, read_curve
 from .submissions.copies import copies_of
@@ -83,18 +87,34 @@ class EntryChecks:
         yield from self._file_problems(row, earlier)
 
     def shown_problems(self) -> Iterator[str]:
-        """Once all rows were read: entries that are on show, and whose files are others now."""
+        """Once all rows were read: entries that are on show, and whose files are others now.
+
+        A version that was entered in another season has rightly taken the folder.
+        """
         shown: dict[str, list[str]] = {}
         for track in self._season.tracks:
             for row in current_entries(self.rows, track.id):
                 shown.setdefault(row.entry, []).append(track.id)
+        elsewhere = self._entered_elsewhere() if self.replaced else set()
         for entry, newer in self.replaced.items():
-            if entry in shown:
+            if entry in shown and newer not in elsewhere:
                 yield (
                     f"{self._folder(entry) / MANIFEST_FILE} is of {newer}, and {entry} is still on"
                     f" show in {', '.join(shown[entry])}; submit {newer} to season"
                     f" {self._season.id}, or put back the files that {entry} was entered with"
                 )
+
+    def _entered_elsewhere(self) -> set[str]:
+        """The entries of the board's other seasons."""
+        board, found = self._submissions.parent, set[str]()
+        for path in sorted((board / "results").glob("*.jsonl")):
+            if path.stem != self._season.id:
+                with (
+                    suppress(LmgymError),  # a season that cannot be read is told by itself
+                    Results(board, path.stem, trusts_index=False) as results,
+                ):
+                    found |= results.entries().keys()
+        return found
 
     def lacking_references(self) -> list[str]:
         """References of the season that were not entered."""

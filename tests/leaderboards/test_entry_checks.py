@@ -239,6 +239,16 @@ def test_a_version_that_was_not_entered_replaces_none(board: Path) -> None:
     assert checked(board).findings == []
 
 
+def test_a_version_that_was_entered_in_another_season_may_take_the_folder(board: Path) -> None:
+    later = replace(SEASON, id="later")
+    write_season(board, later)
+    submission = check_submission(put(board, "mine", 2))
+    assert checked(board).findings
+    with BoardFolder(board, later) as folder:
+        folder.enter(submission)
+    assert checked(board).findings == []
+
+
 def test_of_what_nobody_could_evaluate_anew_no_rows_are_told(board: Path) -> None:
     def change(rows: Rows) -> None:
         (first, *_) = (r for r in rows if r["kind"] == "episodes" and r["entry"] == "oracle@1")
