@@ -23,6 +23,7 @@ from lmgym.commands.files import write_text
 from lmgym.errors import LmgymError, unknown
 
 from .board import make_board, ratings_of
+from .entry_checks import author_flags
 from .evaluation import Job, evaluate, missing
 from .page.page import write_page
 from .references import reference_rows
@@ -141,7 +142,10 @@ class BoardFolder:
             at=_today(),
             manifest=json.loads(json.dumps(asdict(manifest))),
             files=dict(submission.hashes),
-            flags=(*self.copy_flags(submission), *self._author_flags(submission)),
+            flags=(
+                *self.copy_flags(submission),
+                *author_flags(manifest.name, manifest.authors, self.results.entries().values()),
+            ),
             curve=submission.curve,
         )
         self._append([row])
@@ -191,18 +195,6 @@ class BoardFolder:
                 f"the seeds of season {season.id} are revealed, so it takes no new entries; take"
                 " another one"
             )
-
-    def _author_flags(self, submission: Submission) -> list[str]:
-        """Whether a name was somebody else's before."""
-        manifest = submission.manifest
-        before = [
-            row
-            for row in self.results.entries().values()
-            if row.manifest["name"] == manifest.name and row.source != "reference"
-        ]
-        if before and not set(before[-1].manifest["authors"]) & set(manifest.authors):
-            return [f"{before[-1].entry} was by others"]
-        return []
 
     def enter_submissions(self) -> dict[str, str]:
         """Enter all folders of submissions that take part in the season.

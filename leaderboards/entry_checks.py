@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, fields, replace
 from functools import cached_property
@@ -30,7 +30,7 @@ from .submissions.manifest import (
     read_manifest,
 )
 
-__all__ = ["EntryChecks"]
+__all__ = ["EntryChecks", "author_flags"]
 
 _PARTS: Mapping[str, type] = {
     "weights": Weights,
@@ -136,10 +136,7 @@ class EntryChecks:
 
     def _author_problems(self, row: EntryRow, earlier: Sequence[EntryRow]) -> Iterator[str]:
         """Whether the row says that its name was somebody else's before, and rightly so."""
-        name, authors = row.manifest["name"], set(row.manifest["authors"])
-        before = [e for e in earlier if e.manifest["name"] == name and e.source != "reference"]
-        is_other = bool(before) and not authors.intersection(before[-1].manifest["authors"])
-        wanted = {f"{before[-1].entry}{_BY_OTHERS}"} if is_other else set()
+        wanted = set(author_flags(row.manifest["name"], row.manifest["authors"], earlier))
         told = {flag for flag in row.flags if flag.endswith(_BY_OTHERS)}
         yield from _flag_problems(row, told, wanted)
 
@@ -179,6 +176,20 @@ class EntryChecks:
         gone = {f"copy of {name}" for name in others.keys() - present.keys()}
         told = {flag for flag in row.flags if not flag.endswith(_BY_OTHERS)}
         yield from _flag_problems(row, told - gone, wanted)
+
+
+def author_flags(name: str, authors: Iterable[str], earlier: Iterable[EntryRow]) -> list[str]:
+    """What a new version is marked with whose name was somebody else's before.
+
+    Args:
+        name: of the entry.
+        authors: of the new version.
+        earlier: rows of entries before it.
+    """
+    before = [e for e in earlier if e.manifest["name"] == name and e.source != "reference"]
+    if before and not set(authors) & set(before[-1].manifest["authors"]):
+        return [f"{before[-1].entry}{_BY_OTHERS}"]
+    return []
 
 
 def _flag_problems(row: EntryRow, told: set[str], wanted: set[str]) -> Iterator[str]:
