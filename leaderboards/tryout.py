@@ -176,15 +176,16 @@ def _play(policy: LanguagePolicy | GamePolicy, manifest: Manifest, track: Track)
     """A problem, or a move, in a track; nothing where the track cannot be played here."""
     try:
         if isinstance(track, SingleTrack):
-            world = SingleWorld(replace(track, problems=1))
+            place: SingleWorld | Game[Any] = SingleWorld(replace(track, problems=1))
         else:
-            game = find_game(track.env, track.args).game
+            place = find_game(track.env, track.args).game
     except LmgymError:
         return
-    if isinstance(track, SingleTrack):
-        world.scored(0, writer_of(policy, manifest).play(world, 0))
+    if isinstance(place, SingleWorld):
+        place.scored(0, writer_of(policy, manifest).play(place, 0))
     else:
-        _move(player_of(policy, manifest, track), game)
+        assert isinstance(track, MatchTrack)
+        _move(player_of(policy, manifest, track), place)
 
 
 def _move(player: Player, game: Game[Any]) -> None:

@@ -54,7 +54,7 @@ class Dripping(BaseHTTPRequestHandler):
                 self.wfile.write(b" ")
                 time.sleep(0.02)
 
-    def log_message(self, *told: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
         """Say nothing."""
 
 

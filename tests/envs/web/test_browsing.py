@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import pytest
 from hypothesis import given
@@ -46,7 +47,7 @@ class PlainSite(Site):
 
     def get(self, state: State, path: str, query: Query) -> str | None:
         del state
-        return json.dumps(dict(query)) if path == "/query" else self.pages.get(path)
+        return escape(json.dumps(dict(query))) if path == "/query" else self.pages.get(path)
 
     def post(self, state: State, path: str, form: Query) -> tuple[State, str] | None:
         del state

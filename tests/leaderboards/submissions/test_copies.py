@@ -204,7 +204,7 @@ def test_a_table_that_plays_otherwise_is_no_copy(
 ) -> None:
     theirs = table(tmp_path / "theirs", logits)
     rng = np.random.default_rng(1)
-    other = logits + 0.5 * rng.standard_normal(logits.shape).astype(np.float32)
+    other = (logits + 0.5 * rng.standard_normal(logits.shape)).astype(np.float32)
     assert copies_of(table(tmp_path / "other", other), {"theirs": theirs}) == []
 
 
