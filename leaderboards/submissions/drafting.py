@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import getpass
 import json
+import math
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from .architectures import ARCHITECTURES, CONFIG_FILE, GAME_POLICY
 from .checking import MOST_POINTS
 from .files import each_file
 from .game_weights import POLICY_FILE
-from .json_files import parsed_object, read_object
+from .json_files import read_object
 from .manifest import MANIFEST_FILE, Manifest, Training, Weights
 from .tables import told
 from .tensor_files import WEIGHTS_FILE
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 UNSPECIFIED = "unspecified"
-_RECORD, _METRICS = "lmgym.json", "metrics.jsonl"
+_RECORD = "lmgym.json"
 _RECORD_BYTES = 16 * 2**20
 _CURVES = (
     ("validation/reward", "validation reward"),
@@ -131,35 +132,24 @@ def draft_curve(run: str | Path) -> dict[str, Any] | None:
     """The learning curve of a run as it is published; None where it has none.
 
     Raises:
-        LmgymError: where its metrics are no objects, or no numbers.
+        LmgymError: where its metrics are no objects of numbers.
     """
-    file = Path(run) / _METRICS
+    file = Path(run) / "metrics.jsonl"
     if not file.is_file():
         return None
-    rows = list(_metrics(file))
+    from lmgym.training.runs import read_metrics
+
+    rows = read_metrics(file)
     for metric, label in _CURVES:
-        pairs = [(_number(row, "seconds"), _number(row, metric)) for row in rows]
-        points = [[round(x, 3), round(y, 6)] for x, y in pairs if x is not None and y is not None]
+        points = [
+            [round(row["seconds"], 3), round(row[metric], 6)]
+            for row in rows
+            if math.isfinite(row.get("seconds", math.nan))
+            and math.isfinite(row.get(metric, math.nan))
+        ]
         if points:
             return {"x": "seconds", "y": label, "points": _thinned(sorted(points))}
     return None
-
-
-def _metrics(file: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a run's metrics; a last one without its line break is still being written."""
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.endswith(b"\n"):
-                yield parsed_object(line, f"{file}, line {number}")
-
-
-def _number(row: Mapping[str, Any], name: str) -> float | None:
-    value = row.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise LmgymError(f"{_METRICS}: {name} is {told(value)}; numbers are allowed")
-    return float(value)
 
 
 def _thinned(points: list[list[float]]) -> list[list[float]]:

@@ -226,6 +226,9 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
     """The lines of a `metrics.jsonl`, or of the one in a run folder; `null` becomes NaN.
 
     A last line without its line break is still being written, and is left out.
+
+    Raises:
+        LmgymError: where there are none, or a line is no object of numbers.
     """
     file = Path(path) / METRICS_FILE if Path(path).is_dir() else Path(path)
     if not file.is_file():
@@ -316,14 +319,20 @@ _DEFAULTS: Mapping[int, Any] = {
 
 
 def _rows(file: Path) -> Iterator[dict[str, float]]:
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
+            where = f"line {number} of {file.name}"
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise LmgymError(f"line {number} of {file.name} is not JSON: {error}") from error
+            except (ValueError, RecursionError) as error:  # UTF-8 among them
+                raise LmgymError(f"{where} is not JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise LmgymError(f"{where} is {row!r:.80}, which is no object of numbers")
+            for name, value in row.items():
+                if value is not None and type(value) not in (int, float):
+                    raise LmgymError(f"{where}: metric {name!r} is {value!r:.80}, no number")
             yield {name: math.nan if value is None else value for name, value in row.items()}
 
 

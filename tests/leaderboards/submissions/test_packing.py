@@ -217,13 +217,13 @@ def test_a_long_curve_is_thinned_between_its_ends(run: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (b"[1]", "line 2: holds no object"),
-        (b"{", "line 2: is no JSON"),
-        (b"\xff", "line 2: is no UTF-8"),
-        (b"[" * 100_000, "line 2: is nested too deeply"),
-        (b'{"seconds": "soon", "validation/greedy": 1}', "seconds is 'soon'; numbers are"),
-        (b'{"seconds": 1, "validation/greedy": [1]}', "validation/greedy is a list of 1"),
-        (b'{"seconds": 1, "validation/greedy": true}', "validation/greedy is True; numbers are"),
+        (b"[1]", "line 2 of metrics.jsonl is [1], which is no object"),
+        (b"{", "line 2 of metrics.jsonl is not JSON"),
+        (b"\xff", "line 2 of metrics.jsonl is not JSON"),
+        (b"[" * 100_000, "line 2 of metrics.jsonl is not JSON"),
+        (b'{"seconds": "soon", "validation/greedy": 1}', "metric 'seconds' is 'soon', no number"),
+        (b'{"seconds": 1, "validation/greedy": [1]}', "metric 'validation/greedy' is [1], no"),
+        (b'{"seconds": 1, "validation/greedy": true}', "metric 'validation/greedy' is True, no"),
     ],
 )
 def test_metrics_that_are_damaged_are_refused(run: Path, line: bytes, told: str) -> None:
