@@ -24,6 +24,7 @@ from .results.rows import EntryRow, EpisodesRow, MatchesRow
 from .results.store import Results
 from .season import MatchTrack, Phase, Season, SingleTrack, Track
 from .single_play import SingleWorld
+from .submissions.weights import is_panic
 
 __all__ = [
     "Job",
@@ -32,6 +33,7 @@ __all__ = [
     "Worker",
     "current_entries",
     "evaluate",
+    "is_failure",
     "missing",
     "told_failure",
 ]
@@ -146,7 +148,7 @@ def evaluate(
             try:
                 row = worker.play(job)
             except BaseException as error:
-                if not _is_failure(error):
+                if not is_failure(error):
                     raise
                 failed[job.told] = told_failure(error)
             else:
@@ -154,9 +156,9 @@ def evaluate(
     return failed
 
 
-def _is_failure(error: BaseException) -> bool:
-    """Whether an entry has failed, and nobody wants to stop; panics in Rust are no `Exception`."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+def is_failure(error: BaseException) -> bool:
+    """Whether an entry has failed, and nobody wants to stop."""
+    return isinstance(error, Exception) or is_panic(error)
 
 
 def told_failure(error: BaseException) -> str:

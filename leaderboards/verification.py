@@ -22,7 +22,7 @@ from lmgym.games.worlds import GameWorld, find_game
 
 from .asked_again import plays_so, points_of
 from .entry_checks import EntryChecks
-from .evaluation import Job, PairJob, SeedJob, Worker, missing, told_failure
+from .evaluation import Job, PairJob, SeedJob, Worker, is_failure, missing, told_failure
 from .results.chain import ChainRow, Head, read_chain
 from .results.rows import EntryRow, EpisodesRow, MatchesRow, ResultRow, SeasonRow, result_row
 from .results.store import Results
@@ -149,7 +149,9 @@ class _Checker:
             for number, job, row in rng.sample(jobs, n):
                 try:
                     self._repeat(number, job, row, worker)
-                except Exception as error:  # noqa: BLE001 - the others are checked all the same
+                except BaseException as error:
+                    if not is_failure(error):
+                        raise
                     self._complain(number, f"it cannot be evaluated anew: {told_failure(error)}")
 
     def _complain(self, number: int, problem: str) -> None:

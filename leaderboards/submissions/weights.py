@@ -32,7 +32,14 @@ if TYPE_CHECKING:
     from lmgym.policies.language_policy import LanguagePolicy
     from lmgym.rendering import Renderer
 
-__all__ = ["MODEL_FILES", "BoundedTokenizer", "check_shapes", "check_weights", "load_weights"]
+__all__ = [
+    "MODEL_FILES",
+    "BoundedTokenizer",
+    "check_shapes",
+    "check_weights",
+    "is_panic",
+    "load_weights",
+]
 
 MODEL_FILES = (WEIGHTS_FILE, CONFIG_FILE, GENERATION_FILE, *TOKENIZER_FILES)
 _CONFIG_BYTES = 64 * 1024
@@ -244,6 +251,11 @@ def _noted(problems: list[str], make: Callable[[], _Made]) -> _Made | None:
         return None
 
 
+def is_panic(error: BaseException) -> bool:
+    """Whether an error is a panic in Rust, which is no `Exception`."""
+    return type(error).__name__ == "PanicException"
+
+
 @contextmanager
 def _blamed(name: str) -> Iterator[None]:
     """Turns what the tokenizers library and templates raise into an error about the entry.
@@ -258,7 +270,7 @@ def _blamed(name: str) -> Iterator[None]:
         told = str(error)
         raise LmgymError(told if name in told else f"{name} cannot be loaded: {told}") from None
     except BaseException as error:
-        is_of_rust = type(error) is Exception or type(error).__name__ == "PanicException"
+        is_of_rust = type(error) is Exception or is_panic(error)
         if not is_of_rust and not isinstance(error, TemplateError):
             raise
         raise LmgymError(f"{name}: its tokenizer fails: {str(error)[:200]!a}") from None

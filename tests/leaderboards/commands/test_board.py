@@ -95,12 +95,13 @@ def test_a_check_enters_nothing(
     board: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--board", board, "--name", "mine", "--tracks", "sums")
-    for path in (".lock", "cache.sqlite", "results"):
+    for lacking in ("index.html", ".lock", "cache.sqlite", "results"):
+        path = board / lacking
+        (shutil.rmtree if path.is_dir() else os.remove)(path)
         before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
         assert run("check", model, *words) == 0
         assert "it can be submitted" in capsys.readouterr().out
         assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
-        (shutil.rmtree if (board / path).is_dir() else os.remove)(board / path)
 
 
 def test_a_reference_keeps_its_name_and_its_tracks(
